@@ -1,0 +1,28 @@
+//! The questions a rollout asks the outside world, as small object-safe traits.
+//!
+//! A backend never decides: it answers. Retry, deadlines and cancellation are the engine's
+//! ([`crate::run`]); a backend only promises what may be repeated and what may be dropped.
+
+mod ask;
+mod cancel;
+mod check;
+mod error;
+mod lock;
+mod output;
+mod restart;
+mod scope;
+mod source;
+mod step;
+mod transport;
+
+pub use ask::{Answer, Ask, Question};
+pub use cancel::Cancel;
+pub use check::{Checker, Situation, Verdict};
+pub use error::{BackendError, ErrorKind};
+pub use lock::{Acquired, Holder, Lock, LockGuard};
+pub use output::{Discard, OutputSink, Stream};
+pub use restart::{Instance, Restarter};
+pub use scope::Scope;
+pub use source::{Changes, Commit, Listed, Relation, VersionSource};
+pub use step::Step;
+pub use transport::{Claim, Closing, Good, Live, Serving, Standing, Transport};

@@ -1,0 +1,80 @@
+//! Whether a target is healthy.
+
+use std::fmt;
+
+use async_trait::async_trait;
+
+use super::{BackendError, Scope};
+use crate::{
+    model::{GroupName, Release, Target},
+    plan::Change,
+};
+
+/// Asks one question about the health of a target.
+///
+/// How often, how long and in which stage it is asked is not the checker's matter: see
+/// [`CheckPolicy`](crate::plan::CheckPolicy).
+#[async_trait]
+pub trait Checker: fmt::Debug + Send + Sync {
+    /// What it asks, for the plan: `port 1134 is open`.
+    fn describe(&self) -> String;
+
+    /// Asks once.
+    ///
+    /// # Guarantees
+    /// Changes nothing that a repeat would notice. Ends before `scope.deadline`.
+    ///
+    /// # Errors
+    /// An error means "could not ask", never "asked, and the answer is no".
+    async fn check(
+        &self,
+        target: &Target,
+        situation: &Situation,
+        scope: &Scope,
+    ) -> Result<Verdict, BackendError>;
+}
+
+/// What a checker, a restarter or a step is told of the moment at which it runs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Situation {
+    /// The group of the target.
+    pub group: GroupName,
+    /// What is being deployed here, or gone back to; `None` when that is nothing.
+    pub release: Option<Release>,
+    /// What was served before.
+    pub previous: Option<Release>,
+    /// Whether the run is going back.
+    pub rolling_back: bool,
+}
+
+impl Situation {
+    /// The situation of `change` in `group`.
+    pub fn of(group: &GroupName, change: &Change, rolling_back: bool) -> Self {
+        Self {
+            group: group.clone(),
+            release: change.to.clone(),
+            previous: change.from.clone(),
+            rolling_back,
+        }
+    }
+}
+
+/// What a checker found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// Asked, and all is well.
+    Healthy,
+    /// Not well yet, and time may cure it: a port that is not open. Asked again until the check's
+    /// timeout; then `seen` is the reason.
+    NotYet {
+        /// What was seen instead.
+        seen: String,
+    },
+    /// Asked, and the answer is no. Asked again only as often as the check's retries allow.
+    Unhealthy {
+        /// Why.
+        reason: String,
+        /// What a person would look at: output, status. The target's own words.
+        evidence: Option<String>,
+    },
+}

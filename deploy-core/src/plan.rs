@@ -1,0 +1,185 @@
+//! What will be done, decided before anything moves.
+//!
+//! A [`Plan`] is groups → batches → [`Change`], with every budget resolved to a number. Since
+//! `from` and `back` of each change are known beforehand, the way back is a plan like any other:
+//! [`Plan::inverse`]. A dry run is a plan that nobody runs.
+
+mod batch;
+mod budget;
+mod change;
+mod check_policy;
+mod planner;
+mod retry;
+mod stage;
+mod step_policy;
+mod strategy;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+pub use batch::BatchSize;
+pub use budget::{Allowance, Amount, Budget, ParseAmountError};
+pub use change::{Change, Work};
+pub use check_policy::CheckPolicy;
+pub use planner::{Goal, PlanError, PlanRequest, Survey};
+pub use retry::{Retry, Timeouts};
+pub use stage::Stage;
+pub use step_policy::{StepMoment, StepPlace, StepPolicy};
+pub use strategy::{OnAbort, OnBreach, OnFailure, Strategy};
+
+use crate::{
+    backend::Changes,
+    model::{App, Environment, Gate, GroupName, Target, Version, VersionId},
+    record::Failure,
+};
+
+/// What will be done, to which targets, in which order, and where each would go back to.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// The app.
+    pub app: App,
+    /// The environment, where the configuration has any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment: Option<Environment>,
+    /// The version, where it is one for all targets; a rollback may have one per target.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<Version>,
+    /// Which way it goes.
+    pub direction: Direction,
+    /// The groups, in order.
+    pub groups: Vec<PlannedGroup>,
+    /// The budget of the run as a whole, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allowance: Option<Allowance>,
+    /// How the run behaves.
+    pub strategy: Strategy,
+    /// What arrives or leaves, once per pair of versions.
+    pub transitions: Vec<Transition>,
+    /// What is restarted, in order, in words.
+    pub restarts: Vec<String>,
+    /// What is checked.
+    pub checks: Vec<PlannedCheck>,
+    /// The app's own steps.
+    pub steps: Vec<PlannedStep>,
+    /// What a person should know before they say yes.
+    pub warnings: Vec<String>,
+}
+
+/// Which way a plan goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Direction {
+    /// Group by group and batch by batch, with gates and budgets.
+    Forward,
+    /// All at once, up to `rollback_batch`; each as far as it can be brought, failures collected.
+    Back,
+}
+
+/// A group, with its numbers resolved.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PlannedGroup {
+    /// Its name.
+    pub name: GroupName,
+    /// Whether it proves the version for the others.
+    pub canary: bool,
+    /// Its batches, in order; each target of the group that can be deployed to is in exactly one.
+    pub batches: Vec<Vec<Change>>,
+    /// The targets that cannot be deployed to: unreachable, or lacking something. They count as
+    /// failures.
+    pub lost: Vec<Lost>,
+    /// How many of its targets may fail.
+    pub allowance: Allowance,
+    /// What happens before the next group.
+    pub gate: Gate,
+}
+
+/// A planned target that is out before anything moved.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Lost {
+    /// The target.
+    pub target: Target,
+    /// Why.
+    pub failure: Failure,
+}
+
+/// What lies between two versions that at least one target moves between.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Transition {
+    /// What is live.
+    pub from: VersionId,
+    /// What will be.
+    pub to: VersionId,
+    /// What lies between.
+    pub changes: Changes,
+}
+
+/// A check, with what it asks in words.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedCheck {
+    /// Where and how often.
+    pub policy: CheckPolicy,
+    /// What it asks.
+    pub asks: String,
+}
+
+/// A step of the app's own, with what it does in words.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedStep {
+    /// Where and when.
+    pub policy: StepPolicy,
+    /// What it does.
+    pub does: String,
+}
+
+impl Plan {
+    /// All changes with their groups, in the order in which they start.
+    pub fn changes(&self) -> impl Iterator<Item = (&PlannedGroup, &Change)> {
+        self.groups
+            .iter()
+            .flat_map(|group| group.batches.iter().flatten().map(move |change| (group, change)))
+    }
+
+    /// All planned targets, lost ones included.
+    pub fn targets(&self) -> impl Iterator<Item = &Target> {
+        self.groups.iter().flat_map(|group| {
+            let lost = group.lost.iter().map(|lost| &lost.target);
+            group.batches.iter().flatten().map(|change| &change.target).chain(lost)
+        })
+    }
+
+    /// Whether running it would change no target.
+    pub fn is_idle(&self) -> bool {
+        self.changes().all(|(_, change)| change.work == Work::Nothing)
+    }
+
+    /// The plan that undoes this one: each change inverted, last first, all at once.
+    #[must_use]
+    pub fn inverse(&self) -> Self {
+        let mut plan = self.clone();
+        plan.version = None;
+        plan.direction = match self.direction {
+            Direction::Forward => Direction::Back,
+            Direction::Back => Direction::Forward,
+        };
+        plan.groups.reverse();
+        for group in &mut plan.groups {
+            group.batches.reverse();
+            for batch in &mut group.batches {
+                batch.reverse();
+                for change in batch {
+                    *change = change.inverse();
+                }
+            }
+        }
+        plan
+    }
+
+    /// A digest of the whole plan: equal plans have equal digests. Lower-case hex.
+    ///
+    /// # Errors
+    /// Fails only when the plan cannot be written as JSON, which no plan made here does.
+    pub fn digest(&self) -> Result<String, serde_json::Error> {
+        let hash = Sha256::digest(serde_json::to_vec(self)?);
+        Ok(hash.iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+}

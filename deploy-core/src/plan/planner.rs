@@ -1,0 +1,272 @@
+//! From what is wanted and what the targets answered to a [`Plan`]. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{
+    Budget, Change, Direction, Lost, Plan, PlannedCheck, PlannedGroup, PlannedStep, Stage,
+    Strategy, Transition, Work,
+};
+use crate::{
+    backend::{ErrorKind, Live, Standing},
+    model::{App, Environment, Gate, Group, GroupName, Release, Target, Version},
+    record::Failure,
+};
+
+/// What is wanted. `groups` are those left after every filter.
+#[derive(Debug, Clone)]
+pub struct PlanRequest {
+    /// The app.
+    pub app: App,
+    /// The environment, where the configuration has any.
+    pub environment: Option<Environment>,
+    /// What is to become of the targets.
+    pub goal: Goal,
+    /// The groups, in order.
+    pub groups: Vec<Group>,
+    /// How the run behaves.
+    pub strategy: Strategy,
+    /// Treats no target as unchanged (rule 3).
+    pub redeploy: bool,
+    /// What is restarted, in words.
+    pub restarts: Vec<String>,
+    /// What is checked.
+    pub checks: Vec<PlannedCheck>,
+    /// The app's own steps.
+    pub steps: Vec<PlannedStep>,
+}
+
+/// What is to become of the targets.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Goal {
+    /// All serve this version, group by group.
+    Deploy(Version),
+    /// Each goes back to its last good version that is not live, all at once.
+    RollBack,
+    /// All go back to this version, all at once.
+    RollBackTo(Version),
+}
+
+/// What the targets answered when they were asked what is live.
+#[derive(Debug, Clone, Default)]
+pub struct Survey {
+    /// An answer, or why there was none, for each target.
+    pub answers: BTreeMap<Target, Result<Live, Failure>>,
+}
+
+/// Why no plan could be made. Nothing was touched.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PlanError {
+    /// Rule 4.
+    #[error("group {0} has no targets")]
+    EmptyGroup(GroupName),
+    /// There is nothing to do it to.
+    #[error("no targets are selected")]
+    NoTargets,
+    /// Two groups share a name.
+    #[error("group {0} is defined twice")]
+    GroupTwice(GroupName),
+}
+
+impl Plan {
+    /// Makes the plan for `request` from what the targets answered.
+    ///
+    /// `release` says what a version is on a target ([`Transport::release`]); `transitions` is left
+    /// empty, for the caller to fill in from the source.
+    ///
+    /// [`Transport::release`]: crate::backend::Transport::release
+    ///
+    /// # Errors
+    /// [`PlanError`] for what rule 4 refuses. A target that did not answer, lacks something or is
+    /// claimed by another run is not an error: it is [lost](PlannedGroup::lost), and counts in its
+    /// budget.
+    pub fn make(
+        request: &PlanRequest,
+        survey: &Survey,
+        release: impl Fn(&Group, &Target, &Version) -> Result<Release, Failure>,
+    ) -> Result<Self, PlanError> {
+        let groups = first_group_wins(&request.groups)?;
+        let back = !matches!(request.goal, Goal::Deploy(_));
+        let several = groups.len() > 1;
+        let named_canary = groups.iter().any(|group| group.canary);
+        let mut planned = Vec::new();
+        for (index, group) in groups.iter().enumerate() {
+            let canary = !back && (group.canary || (several && !named_canary && index == 0));
+            planned.push(plan_group(request, survey, group, canary, &release));
+        }
+        let total: usize = groups.iter().map(|group| group.targets.len()).sum();
+        let version = match &request.goal {
+            Goal::Deploy(version) | Goal::RollBackTo(version) => Some(version.clone()),
+            Goal::RollBack => None,
+        };
+        let mut plan = Self {
+            app: request.app.clone(),
+            environment: request.environment.clone(),
+            version,
+            direction: if back { Direction::Back } else { Direction::Forward },
+            groups: planned,
+            allowance: request
+                .strategy
+                .max_failures
+                .filter(|_| !back)
+                .map(|budget| budget.resolve(total)),
+            strategy: request.strategy.clone(),
+            transitions: Vec::<Transition>::new(),
+            restarts: request.restarts.clone(),
+            checks: request.checks.clone(),
+            steps: if back { Vec::new() } else { request.steps.clone() },
+            warnings: Vec::new(),
+        };
+        plan.warnings = warnings(&plan, survey);
+        Ok(plan)
+    }
+}
+
+/// A host in several groups belongs to the first; no group may be empty to begin with (rule 4).
+fn first_group_wins(groups: &[Group]) -> Result<Vec<Group>, PlanError> {
+    let mut names = BTreeSet::new();
+    let mut seen = BTreeSet::new();
+    let mut kept = Vec::new();
+    for group in groups {
+        if !names.insert(&group.name) {
+            return Err(PlanError::GroupTwice(group.name.clone()));
+        }
+        if group.targets.is_empty() {
+            return Err(PlanError::EmptyGroup(group.name.clone()));
+        }
+        let mut group = group.clone();
+        group.targets.retain(|target| seen.insert(target.clone()));
+        if !group.targets.is_empty() {
+            kept.push(group);
+        }
+    }
+    if kept.is_empty() { Err(PlanError::NoTargets) } else { Ok(kept) }
+}
+
+fn plan_group(
+    request: &PlanRequest,
+    survey: &Survey,
+    group: &Group,
+    canary: bool,
+    release: impl Fn(&Group, &Target, &Version) -> Result<Release, Failure>,
+) -> PlannedGroup {
+    let mut changes = Vec::new();
+    let mut lost = Vec::new();
+    for target in &group.targets {
+        match plan_target(request, survey, group, target, &release) {
+            Ok(change) => changes.push(change),
+            Err(failure) => lost.push(Lost { target: target.clone(), failure }),
+        }
+    }
+    let planned = group.targets.len();
+    let back = !matches!(request.goal, Goal::Deploy(_));
+    let size = if back { planned } else { group.batch.resolve(planned) };
+    let allowance = match (back, canary) {
+        (true, _) => super::Allowance { failures: planned, of: planned },
+        (false, true) => Budget::default().resolve(planned),
+        (false, false) => group.max_failures.resolve(planned),
+    };
+    PlannedGroup {
+        name: group.name.clone(),
+        canary,
+        batches: changes.chunks(size.max(1)).map(<[Change]>::to_vec).collect(),
+        lost,
+        allowance,
+        gate: if back { Gate::default() } else { group.gate.clone() },
+    }
+}
+
+fn plan_target(
+    request: &PlanRequest,
+    survey: &Survey,
+    group: &Group,
+    target: &Target,
+    release: impl Fn(&Group, &Target, &Version) -> Result<Release, Failure>,
+) -> Result<Change, Failure> {
+    let live = match survey.answers.get(target) {
+        Some(Ok(live)) => live,
+        Some(Err(failure)) => return Err(failure.clone()),
+        None => {
+            return Err(preflight(ErrorKind::Broken, target, "it was never asked", None));
+        }
+    };
+    if let Some(failure) = refusal(target, live) {
+        return Err(failure);
+    }
+    let from = live.release().cloned();
+    let to = match &request.goal {
+        Goal::Deploy(version) => release(group, target, version)?,
+        Goal::RollBackTo(version) => live
+            .good
+            .iter()
+            .find(|good| good.present && good.release.version.id == version.id)
+            .map_or_else(|| release(group, target, version), |good| Ok(good.release.clone()))?,
+        Goal::RollBack => live.last_good_not_live().cloned().ok_or_else(|| {
+            let why = "no good version to go back to";
+            preflight(ErrorKind::NotFound, target, why, Some("deploy a version to it instead"))
+        })?,
+    };
+    let good_now = from.as_ref().is_some_and(|from| live.is_good(from));
+    let back = match &from {
+        Some(from) if good_now => Some(from.clone()),
+        _ => live.last_good_not_live().cloned(),
+    };
+    let work = match &from {
+        Some(from) if *from == to && good_now && !request.redeploy => Work::Nothing,
+        Some(from) if *from == to => Work::Confirm,
+        _ => Work::Move,
+    };
+    Ok(Change { target: target.clone(), from, to: Some(to), back, work })
+}
+
+/// Why a target that answered cannot be deployed to, if so.
+fn refusal(target: &Target, live: &Live) -> Option<Failure> {
+    if let Some(claim) = live.claim.as_ref().filter(|claim| claim.standing == Standing::Foreign) {
+        let why = format!("claimed by run {} of {} since {}", claim.run, claim.who, claim.since);
+        let hint = "wait for that run, or, when it is dead for certain, `deploy-cli unlock`";
+        return Some(preflight(ErrorKind::Claimed, target, &why, Some(hint)));
+    }
+    if !live.lacks.is_empty() {
+        return Some(preflight(ErrorKind::Rejected, target, &live.lacks.join("; "), None));
+    }
+    None
+}
+
+fn preflight(kind: ErrorKind, target: &Target, cause: &str, hint: Option<&str>) -> Failure {
+    Failure {
+        stage: Stage::Preflight,
+        kind,
+        attempted: format!("prepare {target}"),
+        cause: cause.to_owned(),
+        hint: hint.map(str::to_owned),
+        evidence: None,
+    }
+}
+
+fn warnings(plan: &Plan, survey: &Survey) -> Vec<String> {
+    let mut warnings = Vec::new();
+    for group in &plan.groups {
+        let largest = group.batches.iter().map(Vec::len).max().unwrap_or(0);
+        let allowed = group.allowance.failures;
+        if plan.direction == Direction::Forward && largest > 1 && largest > allowed {
+            warnings.push(format!(
+                "group {}: a batch of {largest} can fail whole before the budget of {allowed} stops it",
+                group.name
+            ));
+        }
+    }
+    if plan.direction == Direction::Forward {
+        let first: Vec<&str> = plan
+            .changes()
+            .filter(|(_, change)| change.work != Work::Nothing && change.is_first_deploy())
+            .map(|(_, change)| change.target.as_str())
+            .collect();
+        if !first.is_empty() {
+            warnings.push(format!("no way back: first deploy on {}", first.join(", ")));
+        }
+    }
+    for (target, answer) in &survey.answers {
+        let notes = answer.iter().flat_map(|live| &live.notes);
+        warnings.extend(notes.map(|note| format!("{target}: {note}")));
+    }
+    warnings
+}

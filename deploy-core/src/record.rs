@@ -1,0 +1,15 @@
+//! What happened: events, the journal that keeps them, the summary that adds them up.
+
+mod clock;
+mod event;
+mod exit;
+mod observer;
+mod outcome;
+mod run_id;
+
+pub use clock::{Clock, SystemClock};
+pub use event::{Command, Event, EventKind, RunInfo, StopCause};
+pub use exit::Exit;
+pub use observer::{ObserveError, Observer};
+pub use outcome::{End, Failure, Served, StageOutcome};
+pub use run_id::RunId;

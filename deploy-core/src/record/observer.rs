@@ -1,0 +1,29 @@
+//! Who is told what happens.
+
+use super::Event;
+
+/// Is told each event of a run, in order.
+///
+/// Blanket-implemented for closures.
+pub trait Observer: Send {
+    /// Takes one event. Must not block for long: the engine waits.
+    ///
+    /// # Errors
+    /// An error means that the record of the run is lost: the engine stops the run in order
+    /// (rule 20: journal lost). A reporter that merely cannot draw returns `Ok`.
+    fn observe(&mut self, event: &Event) -> Result<(), ObserveError>;
+}
+
+/// Why an event could not be kept.
+#[derive(Debug, thiserror::Error)]
+#[error("keep the record of the run")]
+pub struct ObserveError(#[source] pub Box<dyn std::error::Error + Send + Sync>);
+
+impl<F> Observer for F
+where
+    F: FnMut(&Event) -> Result<(), ObserveError> + Send,
+{
+    fn observe(&mut self, event: &Event) -> Result<(), ObserveError> {
+        self(event)
+    }
+}

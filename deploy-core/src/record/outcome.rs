@@ -1,0 +1,148 @@
+//! How a stage and a target ended.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    backend::{BackendError, ErrorKind},
+    model::{Release, Target},
+    plan::Stage,
+};
+
+/// How one stage on one target ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "kebab-case")]
+pub enum StageOutcome {
+    /// It did what it should.
+    Done,
+    /// It did not.
+    Failed {
+        /// Why.
+        failure: Failure,
+    },
+}
+
+/// Why a stage failed, with all that a person needs. The strings may hold a target's own words.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// In which stage.
+    pub stage: Stage,
+    /// What kind of failure.
+    pub kind: ErrorKind,
+    /// What was attempted, such as `check "answers"`.
+    pub attempted: String,
+    /// Why it failed, in one line, without the target's name where that can be had: equal causes
+    /// are grouped by it.
+    pub cause: String,
+    /// What the deployer can do about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+    /// What was seen: output, unit status, last log lines.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<String>,
+}
+
+impl Failure {
+    /// The failure that `error` is in `stage` on `target`.
+    pub fn from_error(stage: Stage, target: &Target, error: &BackendError) -> Self {
+        let neutral = |text: String| text.replace(&format!(" {target}"), " the target");
+        Self {
+            stage,
+            kind: error.kind(),
+            attempted: error.attempted().to_owned(),
+            cause: neutral(error.cause()),
+            hint: error.hint().map(str::to_owned),
+            evidence: error.evidence().map(str::to_owned),
+        }
+    }
+}
+
+/// What a target serves at the end, as far as that is known.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "serving", rename_all = "kebab-case")]
+pub enum Served {
+    /// Nothing.
+    Nothing,
+    /// This release.
+    Release {
+        /// Which.
+        release: Release,
+    },
+    /// It was never asked.
+    NeverAsked,
+}
+
+impl From<Option<Release>> for Served {
+    fn from(release: Option<Release>) -> Self {
+        match release {
+            Some(release) => Self::Release { release },
+            None => Self::Nothing,
+        }
+    }
+}
+
+/// How a planned target ended. Each ends in exactly one of these (rule 18).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "end", rename_all = "kebab-case")]
+pub enum End {
+    /// It serves the version, restarted and checked.
+    Deployed,
+    /// It served the version already, that was good, and its checks pass.
+    Unchanged,
+    /// It was touched, and is back and healthy.
+    Reverted {
+        /// Why it went back; `None` when it went back with the others.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        failure: Option<Failure>,
+    },
+    /// It failed.
+    Failed {
+        /// Why, and in which stage. `rollback` means it could not be brought back.
+        failure: Failure,
+        /// What it serves.
+        served: Served,
+    },
+    /// It could not be reached.
+    Unreachable {
+        /// Why.
+        failure: Failure,
+        /// What it is last known to serve.
+        served: Served,
+    },
+    /// It serves one of these; nobody could ask which.
+    Unknown {
+        /// Why nobody could ask.
+        failure: Failure,
+        /// What it may serve.
+        one_of: Vec<Served>,
+    },
+    /// Its turn never came.
+    NotAttempted,
+}
+
+impl End {
+    /// Whether it counts as a failure in a budget. A target that was brought back because others
+    /// failed does not.
+    pub fn is_failure(&self) -> bool {
+        match self {
+            Self::Deployed | Self::Unchanged | Self::NotAttempted => false,
+            Self::Reverted { failure } => failure.is_some(),
+            Self::Failed { .. } | Self::Unreachable { .. } | Self::Unknown { .. } => true,
+        }
+    }
+
+    /// Whether the target serves the version of the run, and is healthy.
+    pub fn is_success(&self) -> bool {
+        matches!(self, Self::Deployed | Self::Unchanged)
+    }
+
+    /// Why it failed, where it did.
+    pub fn failure(&self) -> Option<&Failure> {
+        match self {
+            Self::Reverted { failure } => failure.as_ref(),
+            Self::Failed { failure, .. }
+            | Self::Unreachable { failure, .. }
+            | Self::Unknown { failure, .. } => Some(failure),
+            Self::Deployed | Self::Unchanged | Self::NotAttempted => None,
+        }
+    }
+}
