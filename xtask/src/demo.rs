@@ -1,0 +1,184 @@
+//! `cargo xtask demo`: a deployment from the first host to the last, on hosts of its own.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, ExitCode, Stdio},
+};
+
+use crate::{
+    Fleet, HostKind,
+    console::{self, TaskError},
+    install,
+    interrupt::Interrupt,
+    workspace,
+};
+
+mod repository;
+
+use repository::Repository;
+
+/// A canary, and three hosts for the rest, as in the example's configuration.
+const HOSTS: u16 = 4;
+
+/// What `deploy-cli` exits with when a canary failed and every host it touched is back and well.
+const ROLLED_BACK: i32 = 3;
+
+/// Shows the deployment; hosts and files are gone when it returns, also after Ctrl-C.
+pub(crate) fn run(interrupt: &Interrupt) -> Result<ExitCode, TaskError> {
+    install::ensure(&[install::BUILD, install::FLEET], interrupt)?;
+    Fleet::check_machine()?;
+    console::headline("building deploy-cli");
+    let deploy_cli = build(interrupt)?;
+
+    console::headline(&format!("booting {HOSTS} hosts, each with systemd and sshd"));
+    Fleet::sweep()?;
+    let name = format!("demo-{}", std::process::id());
+    println!("$ cargo xtask fleet --name {name} up {HOSTS}");
+    let fleet = Fleet::up(&name, HOSTS, HostKind::Systemd)?;
+    let directory = tempfile::tempdir().map_err(TaskError::io("create a directory"))?;
+
+    let stage = Stage { fleet, deploy_cli, interrupt };
+    let shown = stage.show(directory.path());
+    console::headline("removing the hosts and the repository");
+    println!("$ cargo xtask fleet --name {name} down");
+    stage.fleet.down()?;
+    shown.map(|()| {
+        println!("done: v1 and v2 went out, v3 was taken back");
+        ExitCode::SUCCESS
+    })
+}
+
+/// Builds `deploy-cli`; returns where it is.
+fn build(interrupt: &Interrupt) -> Result<PathBuf, TaskError> {
+    let mut command = workspace::cargo("build");
+    command.args(["--package", "deploy-cli"]);
+    let status = console::run(&mut command, interrupt)?;
+    expect(&command, status.code(), 0)?;
+    // The same again, which builds nothing, to learn where cargo has put it.
+    command.args(["--quiet", "--message-format=json"]).stderr(Stdio::inherit());
+    let output = command.output().map_err(TaskError::io("ask cargo for the program"))?;
+    executable(&String::from_utf8_lossy(&output.stdout)).ok_or_else(|| TaskError::Unexpected {
+        command: "cargo build --package deploy-cli".to_owned(),
+        status: "no program".to_owned(),
+        expected: "the program deploy-cli".to_owned(),
+    })
+}
+
+/// The path of the program in cargo's messages.
+fn executable(messages: &str) -> Option<PathBuf> {
+    messages.lines().find_map(|line| {
+        let message: serde_json::Value = serde_json::from_str(line).ok()?;
+        if message["target"]["name"] == "deploy-cli" {
+            message["executable"].as_str().map(PathBuf::from)
+        } else {
+            None
+        }
+    })
+}
+
+/// Where the demonstration takes place.
+struct Stage<'a> {
+    fleet: Fleet,
+    deploy_cli: PathBuf,
+    interrupt: &'a Interrupt,
+}
+
+impl Stage<'_> {
+    fn show(&self, directory: &Path) -> Result<(), TaskError> {
+        if self.interrupt.is_asked() {
+            return Err(TaskError::Interrupted);
+        }
+        console::headline("a repository with the example service");
+        let repository = Repository::create(directory, self.interrupt)?;
+        let [v1, v2, v3] = ["release/2015-06-10/1", "release/2015-06-10/2", "release/2015-06-10/3"];
+        repository.commit_version("1.0.0", v1)?;
+        repository.commit_version("1.1.0", v2)?;
+        repository.commit_broken(v3)?;
+
+        console::headline("v1: the first deployment, one host first");
+        self.deploy(&repository, v1, 0)?;
+        console::headline("v2: the canary, then the rest");
+        self.deploy(&repository, v2, 0)?;
+        self.ask_all_hosts()?;
+        console::headline("v3 is broken: it does not get past the canary, which is rolled back");
+        self.deploy(&repository, v3, ROLLED_BACK)?;
+        console::headline("what every host serves now");
+        self.deploy_cli(&repository, &["status"], 0)?;
+        self.ask_all_hosts()?;
+        console::headline("what was done");
+        self.deploy_cli(&repository, &["history"], 0)
+    }
+
+    fn deploy(&self, repository: &Repository, version: &str, code: i32) -> Result<(), TaskError> {
+        self.deploy_cli(repository, &["deploy", version, "--yes"], code)
+    }
+
+    /// Runs `deploy-cli` in the fleet's network, from the repository.
+    fn deploy_cli(
+        &self,
+        repository: &Repository,
+        words: &[&str],
+        code: i32,
+    ) -> Result<(), TaskError> {
+        let mut command = Command::new(&self.deploy_cli);
+        command.args(words).current_dir(repository.path());
+        let status = self.in_fleet(&command, Some("deploy-cli"))?;
+        expect(&command, status, code)
+    }
+
+    /// Asks the service itself, on each host.
+    fn ask_all_hosts(&self) -> Result<(), TaskError> {
+        let ask = "for h in h1 h2 h3 h4; do \
+                   printf '%s ' $h; python3 -c 'import sys, urllib.request as r; \
+                   print(r.urlopen(sys.argv[1], timeout=5).read().decode())' \
+                   http://$h:1134/_info; done";
+        println!("$ for h in h1 h2 h3 h4; do GET http://$h:1134/_info; done");
+        let mut command = Command::new("sh");
+        let status = self.in_fleet(command.args(["-euc", ask]), None)?;
+        expect(&command, status, 0)
+    }
+
+    /// Runs `command` in the fleet's network, printed as `shown` with its arguments.
+    fn in_fleet(&self, command: &Command, shown: Option<&str>) -> Result<Option<i32>, TaskError> {
+        if let Some(shown) = shown {
+            let mut short = Command::new(shown);
+            console::announce(short.args(command.get_args()));
+        }
+        let status = console::run_unannounced(&mut self.fleet.enter(command), self.interrupt)?;
+        Ok(status.code())
+    }
+}
+
+fn expect(command: &Command, code: Option<i32>, expected: i32) -> Result<(), TaskError> {
+    if code == Some(expected) {
+        return Ok(());
+    }
+    Err(TaskError::Unexpected {
+        command: crate::fleet::tool::line(command),
+        status: code.map_or_else(|| "a signal".to_owned(), |code| format!("exit code {code}")),
+        expected: format!("exit code {expected}"),
+    })
+}
+
+/// Copies a directory of plain files.
+fn copy_files(from: &Path, to: &Path) -> std::io::Result<()> {
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        fs::copy(entry.path(), to.join(entry.file_name()))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_program_is_found_in_cargos_messages() {
+        let messages = r#"{"reason":"compiler-artifact","target":{"name":"deploy_core"},"executable":null}
+{"reason":"compiler-artifact","target":{"name":"deploy-cli"},"executable":"/t/deploy-cli"}
+{"reason":"build-finished","success":true}"#;
+        assert_eq!(executable(messages), Some(PathBuf::from("/t/deploy-cli")));
+    }
+}

@@ -1,0 +1,96 @@
+//! What the tasks need on this machine, and how it is installed.
+
+use std::{path::Path, process::Command};
+
+use crate::{
+    console::{self, TaskError},
+    fleet::tool,
+    interrupt::Interrupt,
+};
+
+/// How to see whether a package is there.
+#[derive(Debug, Clone, Copy)]
+enum Sign {
+    Program(&'static str),
+    File(&'static str),
+}
+
+/// A Debian package and the sign that it is installed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Need {
+    package: &'static str,
+    sign: Sign,
+}
+
+const fn program(package: &'static str, program: &'static str) -> Need {
+    Need { package, sign: Sign::Program(program) }
+}
+
+/// What the build and all tests but the fleet's need.
+pub(crate) const BUILD: &[Need] = &[
+    program("git", "git"),
+    program("pkg-config", "pkg-config"),
+    Need { package: "libssl-dev", sign: Sign::File("/usr/include/openssl/ssl.h") },
+    program("openssh-server", "sshd"),
+    program("openssh-client", "ssh"),
+    Need { package: "python3", sign: Sign::File("/usr/bin/python3") },
+];
+
+/// What test hosts need.
+pub(crate) const FLEET: &[Need] = &[
+    program("systemd-container", "systemd-nspawn"),
+    program("iproute2", "ip"),
+    program("sudo", "sudo"),
+    // Through it the deployer asks systemd about units without being root.
+    program("dbus", "dbus-daemon"),
+];
+
+impl Need {
+    fn is_met(self) -> bool {
+        match self.sign {
+            Sign::Program(name) => tool::is_installed(name),
+            Sign::File(path) => Path::new(path).exists(),
+        }
+    }
+}
+
+/// Installs what is missing of `needs` where that is allowed: as root, with apt-get.
+///
+/// # Errors
+/// [`TaskError::Packages`] holds the one command to run when it is not allowed.
+pub(crate) fn ensure(needs: &[&[Need]], interrupt: &Interrupt) -> Result<(), TaskError> {
+    let packages = missing(needs);
+    if packages.is_empty() {
+        return Ok(());
+    }
+    let by_hand = || TaskError::Packages {
+        command: format!("sudo apt-get install -y {}", packages.join(" ")),
+    };
+    if !nix::unistd::geteuid().is_root() || !tool::is_installed("apt-get") {
+        return Err(by_hand());
+    }
+    console::headline(&format!("installing {}", packages.join(", ")));
+    let mut update = Command::new("apt-get");
+    // An index that is a little old will often do: only the installation decides.
+    console::run(update.args(["update", "-q"]), interrupt)?;
+    let mut install = Command::new("apt-get");
+    install.env("DEBIAN_FRONTEND", "noninteractive");
+    install.args(["install", "-y", "-q", "--no-install-recommends"]).args(&packages);
+    let status = console::run(&mut install, interrupt)?;
+    if status.success() { Ok(()) } else { Err(by_hand()) }
+}
+
+fn missing(needs: &[&[Need]]) -> Vec<&'static str> {
+    needs.iter().copied().flatten().filter(|need| !need.is_met()).map(|need| need.package).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_missing_is_named() {
+        let needs = [program("coreutils", "ls"), program("no-such", "no-such-program")];
+        assert_eq!(missing(&[&needs]), ["no-such"]);
+    }
+}

@@ -1,0 +1,21 @@
+//! The project's own commands, and the fleet of test hosts that integration tests use.
+//!
+//! `cargo xtask demo` shows a deployment, `cargo xtask test` runs every test, `cargo xtask check`
+//! runs the static checks and `cargo xtask fleet` boots real hosts to try things on.
+//! The [`fleet`] module is a library of its own: a test boots a [`Fleet`] and drops it.
+//!
+//! This crate depends on none of the crates it builds: it must run on a machine on which what they
+//! need (libssl-dev, for one) has yet to be installed.
+
+mod check;
+mod cli;
+mod console;
+mod demo;
+pub mod fleet;
+mod install;
+mod interrupt;
+mod suite;
+mod workspace;
+
+pub use cli::main;
+pub use fleet::{Fleet, FleetError, HostKind};

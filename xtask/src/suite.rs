@@ -1,0 +1,160 @@
+//! `cargo xtask test`: every check and every test.
+
+use std::{
+    process::{Command, ExitCode},
+    sync::Mutex,
+};
+
+use crate::{
+    Fleet, FleetError, check,
+    console::{self, TaskError},
+    install,
+    interrupt::Interrupt,
+    workspace::cargo,
+};
+
+mod tally;
+
+use tally::Tally;
+
+/// A part of the suite that one may leave out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Part {
+    /// The tests on real hosts; they need root and systemd-nspawn.
+    Fleet,
+}
+
+/// Runs everything but `without` and prints the sums last.
+pub(crate) fn run(without: &[Part], interrupt: &Interrupt) -> Result<ExitCode, TaskError> {
+    let with_fleet = !without.contains(&Part::Fleet);
+    install::ensure(&[install::BUILD], interrupt)?;
+    let machine = if with_fleet { Some(prepare_fleet(interrupt)?) } else { None };
+    if let Some(Err(reason)) = &machine {
+        console::headline("the fleet suite cannot run here; all else will");
+        println!("{reason}");
+    }
+
+    let mut broken = check::run(interrupt)?;
+    let runner = Runner::find();
+    let mut tally = Tally::default();
+    for (name, mut command) in
+        [("tests", runner.tests()), ("documentation tests", documentation_tests())]
+    {
+        console::headline(name);
+        broken.extend(watch(name, &mut command, &mut tally, interrupt)?);
+    }
+    if let Some(Ok(())) = &machine {
+        console::headline("fleet suite");
+        let mut on_hosts = Tally::default();
+        let run = watch("fleet suite", &mut runner.fleet_tests(), &mut on_hosts, interrupt);
+        // A test that was killed had no time to take its hosts down.
+        Fleet::sweep()?;
+        broken.extend(run?);
+        tally.add_skipped_before(on_hosts);
+    }
+    Ok(conclude(tally, &broken, machine.as_ref()))
+}
+
+/// Makes sure that this machine can host fleets. The inner error says why it cannot.
+fn prepare_fleet(interrupt: &Interrupt) -> Result<Result<(), String>, TaskError> {
+    match install::ensure(&[install::FLEET], interrupt) {
+        Err(TaskError::Interrupted) => return Err(TaskError::Interrupted),
+        Err(error) => return Ok(Err(error.to_string())),
+        Ok(()) => {}
+    }
+    Ok(Fleet::check_machine().map_err(|error: FleetError| error.to_string()))
+}
+
+fn conclude(tally: Tally, broken: &[&str], machine: Option<&Result<(), String>>) -> ExitCode {
+    println!();
+    let mut tally = tally;
+    for name in broken {
+        println!("failed: {name}");
+    }
+    // A step that fails without a failed test, a lint for instance, is a failure too.
+    tally.count_broken_steps(broken.len());
+    let unavailable = matches!(machine, Some(Err(_)));
+    if let Some(Err(reason)) = machine {
+        println!("not run: fleet suite (systemd-nspawn as root): {reason}");
+        println!("to leave it out: cargo xtask test --without fleet");
+    }
+    println!("{tally}");
+    match (tally.is_good(), unavailable) {
+        (false, _) => ExitCode::FAILURE,
+        (true, true) => ExitCode::from(3),
+        (true, false) => ExitCode::SUCCESS,
+    }
+}
+
+/// Runs a command that runs tests; returns its name if it failed without a failed test.
+fn watch(
+    name: &'static str,
+    command: &mut Command,
+    tally: &mut Tally,
+    interrupt: &Interrupt,
+) -> Result<Option<&'static str>, TaskError> {
+    let seen = Mutex::new(Tally::default());
+    let status = console::run_watched(command, interrupt, |line| {
+        if let Some(counts) = Tally::read(line)
+            && let Ok(mut seen) = seen.lock()
+        {
+            *seen += counts;
+        }
+    })?;
+    let seen = seen.into_inner().unwrap_or_default();
+    *tally += seen;
+    Ok((!status.success() && seen.is_good()).then_some(name))
+}
+
+/// The program that runs tests.
+#[derive(Debug, Clone, Copy)]
+enum Runner {
+    Nextest,
+    Cargo,
+}
+
+impl Runner {
+    /// cargo-nextest where it is installed.
+    fn find() -> Self {
+        let version = cargo("nextest").arg("--version").output();
+        if version.is_ok_and(|output| output.status.success()) {
+            Self::Nextest
+        } else {
+            Self::Cargo
+        }
+    }
+
+    fn tests(self) -> Command {
+        let mut command = match self {
+            Self::Nextest => nextest(),
+            Self::Cargo => cargo("test"),
+        };
+        command.args(["--workspace", "--all-features", "--no-fail-fast"]);
+        command.args(["--lib", "--bins", "--tests", "--examples"]);
+        command
+    }
+
+    /// The tests in files named `fleet*`, each of which is ignored otherwise.
+    fn fleet_tests(self) -> Command {
+        // Hosts are many processes: more than two fleets at once make each other slow.
+        let (mut command, options): (_, &[_]) = match self {
+            Self::Nextest => (nextest(), &["--run-ignored", "only", "--test-threads", "2"]),
+            Self::Cargo => (cargo("test"), &["--", "--ignored", "--test-threads", "2"]),
+        };
+        command.args(["--workspace", "--all-features", "--no-fail-fast", "--test", "fleet*"]);
+        command.args(options);
+        command
+    }
+}
+
+fn nextest() -> Command {
+    let mut command = cargo("nextest");
+    command.arg("run");
+    command
+}
+
+fn documentation_tests() -> Command {
+    let mut command = cargo("test");
+    command.args(["--workspace", "--all-features", "--no-fail-fast", "--doc"]);
+    command
+}
