@@ -11,6 +11,8 @@ use std::{
     time::Duration,
 };
 
+use super::process::Process;
+
 /// The groups of one fleet, in every hierarchy that systemd uses on this machine.
 #[derive(Debug, Clone)]
 pub(super) struct Cgroups {
@@ -30,6 +32,13 @@ impl Cgroups {
         dirs.filter(|dir| fs::create_dir_all(dir).is_ok())
             .map(|dir| dir.join("cgroup.procs"))
             .collect()
+    }
+
+    /// Kills what is in the groups of `host`: only what was started there, and its descendants.
+    pub(super) fn kill(&self, host: &str) {
+        for root in &self.of_fleet {
+            kill_tree(&root.join(host));
+        }
     }
 
     /// Removes all groups of the fleet; returns those that could not be removed.
@@ -61,14 +70,25 @@ fn hierarchies(mounts: &str) -> impl Iterator<Item = PathBuf> {
     })
 }
 
-fn remove_tree(dir: &Path) {
-    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
-        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            remove_tree(&entry.path());
+fn kill_tree(dir: &Path) {
+    for line in fs::read_to_string(dir.join("cgroup.procs")).unwrap_or_default().lines() {
+        // 0 stands for a process that cannot be seen from here.
+        if let Some(process) = line.parse().ok().filter(|pid| *pid > 1).and_then(Process::running) {
+            process.kill();
         }
     }
+    subdirectories(dir).for_each(|dir| kill_tree(&dir));
+}
+
+fn remove_tree(dir: &Path) {
+    subdirectories(dir).for_each(|dir| remove_tree(&dir));
     // What cannot be removed yet is seen, and told, by the caller.
     let _ = fs::remove_dir(dir);
+}
+
+fn subdirectories(dir: &Path) -> impl Iterator<Item = PathBuf> {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).map(|e| e.path())
 }
 
 #[cfg(test)]

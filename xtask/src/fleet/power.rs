@@ -57,8 +57,12 @@ impl Power {
     /// Ends all processes of `hosts` at once and waits until they are gone. Idempotent.
     pub(super) fn stop(&mut self, hosts: &[Host]) -> Result<(), FleetError> {
         hosts.iter().for_each(Host::kill);
-        let Some(_) = self.wait_for_end(hosts, PATIENCE) else { return Ok(()) };
-        hosts.iter().for_each(Host::kill_supervisor);
+        self.wait_for_end(hosts, PATIENCE);
+        for host in hosts {
+            host.kill_supervisor();
+            // A host that was interrupted early in its boot is known only by its control group.
+            self.cgroups.kill(host.name());
+        }
         match self.wait_for_end(hosts, STOP_TIMEOUT) {
             None => Ok(()),
             Some(host) => Err(FleetError::Left { left: vec![host.dir().to_owned()] }),
