@@ -125,12 +125,11 @@ impl Fleet {
         let mut failed = Ok(());
         for name in Name::all() {
             let mut fleet = Self::named(name);
-            let lock = ChangeLock::take(&fleet.name)?;
+            let _lock = ChangeLock::take(&fleet.name)?;
             // Asked under the lock: the name may have been taken anew.
             if fleet.owner().is_some_and(|owner| !owner.is_alive()) {
                 swept.push(fleet.name.to_string());
                 failed = failed.and(fleet.dismantle());
-                lock.remove(&fleet.name);
             }
         }
         failed.map(|()| swept)
@@ -343,10 +342,8 @@ impl Fleet {
     }
 
     fn lock_and_dismantle(&mut self) -> Result<(), FleetError> {
-        let lock = ChangeLock::take(&self.name)?;
-        self.dismantle()?;
-        lock.remove(&self.name);
-        Ok(())
+        let _lock = ChangeLock::take(&self.name)?;
+        self.dismantle()
     }
 
     fn dismantle(&mut self) -> Result<(), FleetError> {

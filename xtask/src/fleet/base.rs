@@ -189,8 +189,9 @@ impl Image<'_> {
         )?;
         self.link("/lib/systemd/system/multi-user.target", "etc/systemd/system/default.target")?;
         self.replace("etc/fstab", "", 0o644)?;
-        // Empty, so that each host gets one of its own.
+        // Empty, so that each host gets one of its own, and does not inherit it from D-Bus.
         self.replace("etc/machine-id", "", 0o444)?;
+        self.clear("var/lib/dbus/machine-id")?;
         let journal = "[Journal]\nStorage=volatile\nRuntimeMaxUse=4M\nRateLimitBurst=0\n";
         self.replace("etc/systemd/journald.conf", journal, 0o644)
     }

@@ -9,8 +9,10 @@ use std::{
 use super::{FleetError, name::Name};
 
 /// Held while hosts are added to a fleet or it is removed; freed on drop, or when the process ends.
+/// Its file goes with the fleet.
 #[derive(Debug)]
 pub(super) struct ChangeLock {
+    name: Name,
     _held: File,
 }
 
@@ -36,16 +38,19 @@ impl ChangeLock {
             if fs::metadata(&path)
                 .is_ok_and(|now| file.metadata().is_ok_and(|ours| ours.ino() == now.ino()))
             {
-                return Ok(Self { _held: file });
+                return Ok(Self { name: name.clone(), _held: file });
             }
         }
     }
+}
 
-    /// Removes the lock with the fleet that it guards.
-    pub(super) fn remove(self, name: &Name) {
-        let path = name.lock_file();
-        let _ = fs::remove_file(&path);
-        // Goes with the last fleet only.
-        let _ = path.parent().map(fs::remove_dir);
+impl Drop for ChangeLock {
+    fn drop(&mut self) {
+        if !self.name.dir().exists() {
+            let path = self.name.lock_file();
+            // Best effort; the directory goes with the last fleet only.
+            let _ = fs::remove_file(&path);
+            let _ = path.parent().map(fs::remove_dir);
+        }
     }
 }
