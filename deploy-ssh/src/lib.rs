@@ -1,0 +1,5 @@
+//! .
+
+mod git;
+
+pub use git::{GitOptions, GitSource};
