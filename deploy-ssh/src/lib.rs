@@ -1,5 +1,6 @@
 //! .
 
 mod git;
+pub mod session;
 
 pub use git::{GitOptions, GitSource};

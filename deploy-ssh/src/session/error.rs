@@ -1,0 +1,102 @@
+//! Why a connection did not come to be.
+
+use std::{sync::Arc, time::Duration};
+
+use deploy_core::{
+    backend::{BackendError, ErrorKind},
+    model::Target,
+};
+
+use super::known_hosts::Distrust;
+
+/// Why a connection did not come to be. Nothing was begun on the target.
+#[derive(Debug, Clone, thiserror::Error)]
+pub(crate) enum ConnectError {
+    #[error("{0}")]
+    Config(String),
+    #[error("{0}")]
+    Local(String),
+    #[error("cannot resolve {host:?}: {reason}")]
+    Resolve { host: String, reason: String },
+    #[error("cannot connect to {address}: {reason}")]
+    Tcp { address: String, reason: String },
+    /// Before authentication, as an sshd does that has too many starts at once.
+    #[error("{address} closed the connection before the login: {reason}")]
+    Early { address: String, reason: String },
+    #[error("no answer from {address} within {after:?} ({phase})")]
+    Silent { address: String, phase: &'static str, after: Duration },
+    #[error("{0}")]
+    Protocol(String),
+    #[error(transparent)]
+    HostKey(#[from] Distrust),
+    #[error("{user}@{host} was refused the login; {}", .offered.join("; "))]
+    Login { user: String, host: String, offered: Vec<String> },
+    #[error("jump host {host}")]
+    Jump { host: String, source: Arc<ConnectError> },
+    #[error("the ProxyCommand ended: {0}")]
+    Proxy(String),
+    #[error("the time was up while connecting")]
+    TimeUp,
+    #[error("told to stop while connecting")]
+    Cancelled,
+    #[error("cannot start a shell on the target")]
+    Shell { source: ShellRefused },
+}
+
+/// What prevented a shell on a connection that stands.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct ShellRefused(pub(crate) String);
+
+impl ConnectError {
+    /// Whether it happened before the login in a way that a later start may not meet.
+    pub(crate) fn is_early(&self) -> bool {
+        matches!(self, Self::Early { .. })
+    }
+
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::HostKey(_) | Self::Login { .. } => ErrorKind::Denied,
+            Self::Jump { source, .. } => source.kind(),
+            Self::Config(_) | Self::Shell { .. } => ErrorKind::Rejected,
+            Self::Local(_) | Self::Protocol(_) => ErrorKind::Broken,
+            Self::Cancelled => ErrorKind::Cancelled,
+            Self::Resolve { .. }
+            | Self::Tcp { .. }
+            | Self::Early { .. }
+            | Self::Silent { .. }
+            | Self::Proxy(_)
+            | Self::TimeUp => ErrorKind::Unreachable,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::HostKey(distrust) => Some(distrust.hint()),
+            Self::Jump { source, .. } => source.hint(),
+            Self::Login { offered, .. } if offered.iter().any(|o| o.contains("ssh-add")) => {
+                Some("add the key to the agent with ssh-add, and try again".to_owned())
+            }
+            Self::Login { user, host, .. } => {
+                let login = super::quote(&format!("{user}@{host}"));
+                Some(format!("see that `ssh -o BatchMode=yes {login} true` works"))
+            }
+            Self::Early { .. } => Some(
+                "sshd drops bursts of logins (MaxStartups); is anything else blocking us?"
+                    .to_owned(),
+            ),
+            _ => None,
+        }
+    }
+
+    /// The same as the engine is told it.
+    pub(crate) fn about(self, target: &Target) -> BackendError {
+        let attempted = format!("connect to {target}");
+        let (kind, hint) = (self.kind(), self.hint());
+        let error = BackendError::new(kind, attempted).with_source(self);
+        match hint {
+            Some(hint) => error.with_hint(hint),
+            None => error,
+        }
+    }
+}

@@ -1,0 +1,348 @@
+//! Whether a host's key is the one we know.
+//!
+//! libssh2's own reading of these files overlooks `@revoked` and wildcards, calls another type of
+//! key "changed", and gives up a whole file for one bad line; so they are read here.
+
+use std::{
+    collections::BTreeSet,
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use hmac::{Hmac, Mac};
+use sha1::Sha1;
+use ssh_key::{
+    HashAlg, PublicKey,
+    known_hosts::{Entry, HostPatterns, Marker},
+};
+
+/// Why a host's key is not trusted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Distrust {
+    #[error("the host key of {host} is not known: it is {offered}")]
+    Unknown {
+        host: String,
+        offered: String,
+        /// The host has a certificate authority, which we cannot check.
+        authority: bool,
+        file: PathBuf,
+    },
+    #[error("the host key of {host} has changed: it is {offered}, but {place} has {known}")]
+    Changed { host: String, offered: String, known: String, place: String, file: PathBuf },
+    #[error("the host key of {host}, {offered}, is revoked in {place}")]
+    Revoked { host: String, offered: String, place: String },
+    #[error("the host key of {host} cannot be read")]
+    Unreadable { host: String },
+    #[error("cannot read {}, which says which keys are revoked: {reason}", .file.display())]
+    NoRevocations { file: PathBuf, reason: String },
+}
+
+impl Distrust {
+    /// What a person can do about it.
+    pub(crate) fn hint(&self) -> String {
+        match self {
+            Self::Unknown { host, file, authority, .. } => {
+                let scan = scan(host, file);
+                let check = format!("compare the fingerprint with the host's own, then: {scan}");
+                if *authority {
+                    format!("host certificates (@cert-authority) are not checked yet; {check}")
+                } else {
+                    check
+                }
+            }
+            Self::Changed { host, file, .. } => format!(
+                "if the host was set up anew: ssh-keygen -R {} -f {}, then {}",
+                super::quote(host),
+                super::quote(&file.display().to_string()),
+                scan(host, file),
+            ),
+            Self::Revoked { .. } => {
+                "do not use this host until its key was replaced by its administrator".to_owned()
+            }
+            Self::Unreadable { .. } => "offer a key of type ed25519, ecdsa or rsa".to_owned(),
+            Self::NoRevocations { .. } => {
+                "a list of public keys is understood, a KRL is not yet".to_owned()
+            }
+        }
+    }
+}
+
+/// The command that writes the keys of a host, known as `host`, into `file`.
+fn scan(host: &str, file: &Path) -> String {
+    let file = super::quote(&file.display().to_string());
+    match host.strip_prefix('[').and_then(|rest| rest.split_once("]:")) {
+        Some((name, port)) => {
+            format!("ssh-keyscan -H -p {} {} >> {file}", super::quote(port), super::quote(name))
+        }
+        None => format!("ssh-keyscan -H {} >> {file}", super::quote(host)),
+    }
+}
+
+/// One line of a file.
+#[derive(Debug)]
+struct Line {
+    entry: Entry,
+    file: PathBuf,
+    number: usize,
+}
+
+/// What the known_hosts files say, and which keys are revoked for all hosts.
+#[derive(Debug, Default)]
+pub(crate) struct KnownHosts {
+    lines: Vec<Line>,
+    revoked: Vec<PublicKey>,
+    /// Where a new key would be written.
+    first: PathBuf,
+}
+
+impl KnownHosts {
+    /// Reads the files. A file that is not there says nothing, nor does a line that is not
+    /// understood.
+    ///
+    /// # Errors
+    /// When the list of revoked keys cannot be read: then no key can be trusted.
+    pub(crate) fn read(files: &[PathBuf], revoked: Option<&Path>) -> Result<Self, Distrust> {
+        let mut known =
+            Self { first: files.first().cloned().unwrap_or_default(), ..Self::default() };
+        for file in files {
+            // By bytes: a comment may be in any encoding.
+            let Ok(bytes) = fs::read(file) else { continue };
+            known.add(file, &String::from_utf8_lossy(&bytes));
+        }
+        if let Some(file) = revoked {
+            let fail = |reason: String| Distrust::NoRevocations { file: file.to_owned(), reason };
+            let text = fs::read_to_string(file).map_err(|e: io::Error| fail(e.to_string()))?;
+            for line in text.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with('#'))
+            {
+                let key = PublicKey::from_openssh(line).map_err(|e| fail(e.to_string()))?;
+                known.revoked.push(key);
+            }
+        }
+        Ok(known)
+    }
+
+    fn add(&mut self, file: &Path, text: &str) {
+        for (index, line) in text.lines().enumerate() {
+            if line.trim_start().starts_with('#') {
+                continue;
+            }
+            // One blank between the fields, and no comment, which may hold anything.
+            let mut words = line.split_ascii_whitespace();
+            let marked = line.trim_start().starts_with('@');
+            let fields: Vec<&str> = words.by_ref().take(if marked { 4 } else { 3 }).collect();
+            if let Ok(entry) = fields.join(" ").parse::<Entry>() {
+                self.lines.push(Line { entry, file: file.to_owned(), number: index + 1 });
+            }
+        }
+    }
+
+    fn about<'a>(&'a self, names: &'a [String]) -> impl Iterator<Item = &'a Line> {
+        self.lines
+            .iter()
+            .filter(|line| names.iter().any(|name| matches_host(line.entry.host_patterns(), name)))
+    }
+
+    /// The types of key that are known for a host, as `ssh-ed25519`.
+    pub(crate) fn types(&self, host: &str) -> BTreeSet<String> {
+        self.about(&names(host))
+            .filter(|line| line.entry.marker().is_none())
+            .map(|line| line.entry.public_key().algorithm().to_string())
+            .collect()
+    }
+
+    /// Whether `blob`, the key that a host known as `host` showed, is its own.
+    ///
+    /// # Errors
+    /// Every answer but yes.
+    pub(crate) fn verify(&self, host: &str, blob: &[u8]) -> Result<(), Distrust> {
+        let owned = || host.to_owned();
+        let key =
+            PublicKey::from_bytes(blob).map_err(|_| Distrust::Unreadable { host: owned() })?;
+        let offered = describe(&key);
+        let same = |other: &PublicKey| other.key_data() == key.key_data();
+        if self.revoked.iter().any(same) {
+            let place = "RevokedHostKeys".to_owned();
+            return Err(Distrust::Revoked { host: owned(), offered, place });
+        }
+        let names = names(host);
+        let mut lines: Vec<&Line> = self.about(&names).collect();
+        let revoked = |line: &&Line| line.entry.marker() == Some(&Marker::Revoked);
+        if let Some(line) = lines.iter().filter(|l| revoked(l)).find(|l| same(l.entry.public_key()))
+        {
+            return Err(Distrust::Revoked { host: owned(), offered, place: place(line) });
+        }
+        let authority = lines.iter().any(|l| l.entry.marker() == Some(&Marker::CertAuthority));
+        lines.retain(|line| line.entry.marker().is_none());
+        if lines.iter().any(|line| same(line.entry.public_key())) {
+            return Ok(());
+        }
+        match lines.first() {
+            None => {
+                let file = self.first.clone();
+                Err(Distrust::Unknown { host: owned(), offered, authority, file })
+            }
+            Some(first) => {
+                let of_type = |l: &&&Line| l.entry.public_key().algorithm() == key.algorithm();
+                let line = lines.iter().find(of_type).unwrap_or(&first);
+                Err(Distrust::Changed {
+                    host: owned(),
+                    offered,
+                    known: describe(line.entry.public_key()),
+                    place: place(line),
+                    file: line.file.clone(),
+                })
+            }
+        }
+    }
+}
+
+fn place(line: &Line) -> String {
+    format!("{}:{}", line.file.display(), line.number)
+}
+
+fn describe(key: &PublicKey) -> String {
+    format!("{} {}", key.algorithm(), key.fingerprint(HashAlg::Sha256))
+}
+
+/// The names that a line may have for a host: as `ssh` does, a key without a port counts for every
+/// port.
+fn names(host: &str) -> Vec<String> {
+    let mut names = vec![host.to_owned()];
+    if let Some((name, _)) = host.strip_prefix('[').and_then(|rest| rest.split_once("]:")) {
+        names.push(name.to_owned());
+    }
+    names
+}
+
+fn matches_host(patterns: &HostPatterns, host: &str) -> bool {
+    match patterns {
+        HostPatterns::Patterns(patterns) => {
+            let mut matched = false;
+            for pattern in patterns {
+                let pattern = pattern.to_lowercase();
+                match pattern.strip_prefix('!') {
+                    Some(not) if matches_pattern(not.as_bytes(), host.as_bytes()) => return false,
+                    Some(_) => {}
+                    None => matched |= matches_pattern(pattern.as_bytes(), host.as_bytes()),
+                }
+            }
+            matched
+        }
+        HostPatterns::HashedName { salt, hash } => Hmac::<Sha1>::new_from_slice(salt)
+            .is_ok_and(|mac| mac.chain_update(host).verify_slice(hash).is_ok()),
+    }
+}
+
+/// Matches `*` and `?`, in time proportional to the product of the lengths.
+fn matches_pattern(pattern: &[u8], text: &[u8]) -> bool {
+    let (mut p, mut t) = (0, 0);
+    let mut star: Option<(usize, usize)> = None;
+    while t < text.len() {
+        match pattern.get(p) {
+            Some(b'*') => {
+                star = Some((p + 1, t));
+                p += 1;
+            }
+            Some(&c) if c == b'?' || c == text[t] => {
+                p += 1;
+                t += 1;
+            }
+            _ => match star {
+                Some((after, from)) => {
+                    star = Some((after, from + 1));
+                    (p, t) = (after, from + 1);
+                }
+                None => return false,
+            },
+        }
+    }
+    pattern[p..].iter().all(|&c| c == b'*')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ONE: &str =
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIB9dG4kjRhQTtWTVzd2t27+t0DEHBPW7iOD23TUiYLio";
+    const TWO: &str =
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIILM+rvN+ot98qgEN796jTiQfZfG1KaT0PtFDJ/XFSqt";
+
+    fn blob(key: &str) -> Vec<u8> {
+        PublicKey::from_openssh(key).unwrap().to_bytes().unwrap()
+    }
+
+    fn known(text: &str) -> KnownHosts {
+        let mut known = KnownHosts { first: "/kh".into(), ..KnownHosts::default() };
+        known.add(Path::new("/kh"), text);
+        known
+    }
+
+    #[test]
+    fn a_known_key_is_trusted_and_another_is_changed() {
+        let known = known(&format!("a,h1 {ONE} comment # not a comment\n"));
+        assert_eq!(known.verify("h1", &blob(ONE)), Ok(()));
+        let changed = known.verify("h1", &blob(TWO)).unwrap_err();
+        assert!(matches!(changed, Distrust::Changed { .. }));
+        assert!(changed.to_string().contains("SHA256:"), "{changed}");
+        assert!(changed.hint().contains("ssh-keygen -R h1 -f /kh"), "{}", changed.hint());
+        assert!(matches!(known.verify("h2", &blob(ONE)), Err(Distrust::Unknown { .. })));
+    }
+
+    #[test]
+    fn a_bad_line_spoils_only_itself() {
+        let text = format!("h1 ssh-new AAAA\n|1|x|y {ONE}\n\u{fffd}\nh1\t {ONE}\n@odd h1 {ONE}\n");
+        assert_eq!(known(&text).verify("h1", &blob(ONE)), Ok(()));
+    }
+
+    #[test]
+    fn a_revoked_key_is_never_trusted() {
+        let text = format!("h1 {ONE}\n@revoked * {ONE}\n");
+        assert!(matches!(known(&text).verify("h1", &blob(ONE)), Err(Distrust::Revoked { .. })));
+        let other = format!("h1 {ONE}\n@revoked * {TWO}\n");
+        assert_eq!(known(&other).verify("h1", &blob(ONE)), Ok(()));
+    }
+
+    #[test]
+    fn an_authority_alone_is_not_enough_and_said() {
+        let unknown =
+            known(&format!("@cert-authority * {ONE}\n")).verify("h1", &blob(ONE)).unwrap_err();
+        assert!(unknown.hint().contains("@cert-authority"));
+        assert!(known(&format!("@cert-authority * {ONE}\n")).types("h1").is_empty());
+    }
+
+    #[test]
+    fn wildcards_and_negations_match_as_in_ssh() {
+        let known = known(&format!("*.example.org,!bad.example.org,web-? {ONE}\n"));
+        for good in ["a.example.org", "web-1"] {
+            assert_eq!(known.verify(good, &blob(ONE)), Ok(()), "{good}");
+        }
+        for unknown in ["bad.example.org", "web-11", "example.org"] {
+            assert!(known.verify(unknown, &blob(ONE)).is_err(), "{unknown}");
+        }
+    }
+
+    #[test]
+    fn hashed_names_match_with_their_port() {
+        // Made by: ssh-keygen -H, of `[127.0.0.1]:2222`.
+        let mac = Hmac::<Sha1>::new_from_slice(b"01234567890123456789").unwrap();
+        let hash: [u8; 20] = mac.chain_update("[h1]:2222").finalize().into_bytes().into();
+        let patterns =
+            HostPatterns::HashedName { salt: b"01234567890123456789".to_vec(), hash }.to_string();
+        let known = known(&format!("{patterns} {ONE}\n"));
+        assert_eq!(known.verify("[h1]:2222", &blob(ONE)), Ok(()));
+        assert!(known.verify("h1", &blob(ONE)).is_err());
+        assert_eq!(known.types("[h1]:2222").into_iter().collect::<Vec<_>>(), ["ssh-ed25519"]);
+    }
+
+    #[test]
+    fn another_port_is_asked_for_by_its_port_and_without() {
+        let with = known(&format!("[h1]:2222 {ONE}\n"));
+        assert_eq!(with.verify("[h1]:2222", &blob(ONE)), Ok(()));
+        assert!(with.verify("h1", &blob(ONE)).is_err());
+        assert_eq!(known(&format!("h1 {ONE}\n")).verify("[h1]:2222", &blob(ONE)), Ok(()));
+        let hint = with.verify("[h1]:2222", &blob(TWO)).unwrap_err().hint();
+        assert!(hint.contains("ssh-keygen -R '[h1]:2222'"), "{hint}");
+        assert!(hint.contains("ssh-keyscan -H -p 2222 h1 >> /kh"), "{hint}");
+    }
+}
