@@ -24,6 +24,18 @@ const HOSTS: u16 = 4;
 /// What `deploy-cli` exits with when a canary failed and every host it touched is back and well.
 const ROLLED_BACK: i32 = 3;
 
+/// Prints what an URL answers; fails unless that is JSON with the given version.
+const ASK: &str = "\
+import json, sys, urllib.request
+url, version = sys.argv[1:]
+try:
+    answer = urllib.request.urlopen(url, timeout=5).read().decode()
+except OSError as error:
+    sys.exit(str(error))
+print(answer)
+sys.exit(json.loads(answer)['version'] != version)
+";
+
 /// Shows the deployment; hosts and files are gone when it returns, also after Ctrl-C.
 pub(crate) fn run(interrupt: &Interrupt) -> Result<ExitCode, TaskError> {
     install::ensure(&[install::BUILD, install::FLEET], interrupt)?;
@@ -100,12 +112,12 @@ impl Stage<'_> {
         self.deploy(&repository, v1, 0)?;
         console::headline("v2: the canary, then the rest");
         self.deploy(&repository, v2, 0)?;
-        self.ask_all_hosts()?;
+        self.ask_all_hosts("1.1.0")?;
         console::headline("v3 is broken: it does not get past the canary, which is rolled back");
         self.deploy(&repository, v3, ROLLED_BACK)?;
         console::headline("what every host serves now");
         self.deploy_cli(&repository, &["status"], 0)?;
-        self.ask_all_hosts()?;
+        self.ask_all_hosts("1.1.0")?;
         console::headline("what was done");
         self.deploy_cli(&repository, &["history"], 0)
     }
@@ -127,16 +139,22 @@ impl Stage<'_> {
         expect(&command, status, code)
     }
 
-    /// Asks the service itself, on each host.
-    fn ask_all_hosts(&self) -> Result<(), TaskError> {
-        let ask = "for h in h1 h2 h3 h4; do \
-                   printf '%s ' $h; python3 -c 'import sys, urllib.request as r; \
-                   print(r.urlopen(sys.argv[1], timeout=5).read().decode())' \
-                   http://$h:1134/_info; done";
-        println!("$ for h in h1 h2 h3 h4; do GET http://$h:1134/_info; done");
-        let mut command = Command::new("sh");
-        let status = self.in_fleet(command.args(["-euc", ask]), None)?;
-        expect(&command, status, 0)
+    /// Asks the service itself, on each host, whether it is `version`.
+    fn ask_all_hosts(&self, version: &str) -> Result<(), TaskError> {
+        for host in self.fleet.hosts() {
+            let url = format!("http://{host}:1134/_info");
+            println!("$ GET {url}");
+            let mut ask = Command::new("/usr/bin/python3");
+            let status = self.in_fleet(ask.args(["-c", ASK, &url, version]), None)?;
+            if status != Some(0) {
+                return Err(TaskError::Unexpected {
+                    command: format!("GET {url}"),
+                    status: "another answer".to_owned(),
+                    expected: format!("version {version}"),
+                });
+            }
+        }
+        Ok(())
     }
 
     /// Runs `command` in the fleet's network, printed as `shown` with its arguments.

@@ -13,25 +13,25 @@ use crate::{
     workspace,
 };
 
-/// A clone of the example service, with an origin beside it.
+/// A repository with the example service, and its origin beside it.
 pub(super) struct Repository<'a> {
     path: PathBuf,
     interrupt: &'a Interrupt,
 }
 
 impl<'a> Repository<'a> {
-    /// Makes origin and clone below `directory`.
+    /// Makes both below `directory`.
     pub(super) fn create(directory: &Path, interrupt: &'a Interrupt) -> Result<Self, TaskError> {
         let repository = Self { path: directory.join("mockbase"), interrupt };
         let origin = directory.join("origin.git");
         let mut init = Command::new("git");
         init.args(["init", "--quiet", "--bare", "--initial-branch=main"]).arg(&origin);
         repository.run(&mut init)?;
-        let mut clone = Command::new("git");
-        clone.args(["clone", "--quiet"]).arg(&origin).arg(&repository.path);
-        repository.run(&mut clone)?;
-        // A deployer who has never used git here has neither name nor default branch.
-        repository.git(&["checkout", "--quiet", "-B", "main"])?;
+        let mut init = Command::new("git");
+        init.args(["init", "--quiet", "--initial-branch=main"]).arg(&repository.path);
+        repository.run(&mut init)?;
+        repository.git(&["remote", "add", "origin", "../origin.git"])?;
+        // A deployer who has never used git here has no name.
         repository.git(&["config", "user.name", "Demo"])?;
         repository.git(&["config", "user.email", "demo@localhost"])?;
         let example = workspace::root().join("examples/ssh-service");
