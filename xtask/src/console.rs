@@ -12,13 +12,13 @@ use nix::{
     unistd::Pid,
 };
 
-use crate::{fleet::tool, interrupt::Interrupt};
+use crate::{FleetError, fleet::tool, interrupt::Interrupt};
 
 /// Why a task ended early.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TaskError {
     #[error(transparent)]
-    Fleet(#[from] crate::FleetError),
+    Fleet(#[from] FleetError),
     #[error("could not {attempted}")]
     Io { attempted: String, source: io::Error },
     #[error("`{command}` ended with {status}, expected {expected}")]
@@ -39,7 +39,8 @@ impl TaskError {
     /// The exit code that tells it.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
-            Self::Packages { .. } => 3,
+            Self::Packages { .. }
+            | Self::Fleet(FleetError::NeedsRoot | FleetError::Missing { .. }) => 3,
             Self::Interrupted => 130,
             _ => 1,
         }

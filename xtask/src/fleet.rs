@@ -6,7 +6,7 @@
 //! let fleet = Fleet::up("my-test", 3, HostKind::Systemd)?;
 //! let seen = fleet.enter(std::process::Command::new("ssh").args(["h1", "hostname"])).output();
 //! fleet.cut("h2")?; // pulls its network cable
-//! fleet.shell("h3", "mount -t tmpfs -o size=1m tmpfs /srv/deployment")?; // a small disk
+//! fleet.shell("h3", "mount -t tmpfs -o size=1m,mode=777 tmpfs /srv/deployment")?; // soon full
 //! # Ok::<(), xtask::FleetError>(())
 //! ```
 //! Dropping the fleet removes it. Each host is an overlay on this machine's root directory, with
