@@ -42,7 +42,8 @@ impl Link {
     pub(crate) async fn kill_group(&self, pgid: i32) -> Result<(), String> {
         match self {
             Self::Ssh(connection) => {
-                let command = format!("exec sh -c 'kill -KILL -- -{pgid}'");
+                // Without `--`, which dash and busybox do not take here.
+                let command = format!("exec sh -c 'kill -KILL -{pgid}'");
                 connection.exec(&command).await.map(drop)
             }
             Self::Local => local::kill_group(pgid),

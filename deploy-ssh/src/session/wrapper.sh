@@ -34,14 +34,14 @@ _wfield() {
 # Waits for the word that the step's end was seen. The end of input instead means that nobody
 # waits for the step any more: it is killed with everything in this process group.
 _wwatch() {
-  IFS= read -r _wl <&5 && [ "$_wl" = "ack $_wi" ] || kill -KILL -- "-$$"
+  IFS= read -r _wl <&5 && [ "$_wl" = "ack $_wi" ] || kill -KILL "-$$"
 }
 
 # Passes exactly the announced bytes on. The step sees the end of its input only when all of them
 # have come, never because the link was cut.
 _wfeed() {
   dd bs=65536 count="$_wbytes" iflag=fullblock,count_bytes <&5 2>/dev/null 3>&- 4>&-
-  IFS= read -r _wl <&5 && [ "$_wl" = "end $_wi" ] || kill -KILL -- "-$$"
+  IFS= read -r _wl <&5 && [ "$_wl" = "end $_wi" ] || kill -KILL "-$$"
   [ "$_wend" = kill ] || exit 0
   exec >/dev/null
   _wwatch
