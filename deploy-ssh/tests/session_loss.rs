@@ -63,8 +63,8 @@ async fn a_payload_that_was_cut_off_is_never_taken_for_whole() {
         .arg(mark.display().to_string())
         .stdin(Stdin::Bytes(vec![b'x'; 30_000_000].into()))
         .on_stdin_end(OnStdinEnd::RunToEnd);
-    let scope = scope();
-    let (result, ()) = tokio::join!(sessions.run(&target("h1"), &script, &scope), async {
+    let (h1, scope) = (target("h1"), scope());
+    let (result, ()) = tokio::join!(sessions.run(&h1, &script, &scope), async {
         tokio::time::sleep(Duration::from_millis(1200)).await;
         sshd.signal(Signal::SIGKILL);
     });

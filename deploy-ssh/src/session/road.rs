@@ -69,7 +69,7 @@ impl Roads {
     /// Connects to a host as its configuration says.
     pub(crate) async fn connect(&self, host: Arc<HostConfig>) -> Result<Connection, ConnectError> {
         let hops = hops_of(&host)?;
-        self.connect_over(host, hops).await
+        self.connect_over(host, hops, &[]).await
     }
 
     /// Lets go of all jump hosts.
@@ -83,11 +83,13 @@ impl Roads {
         }
     }
 
-    /// Connects over `hops`, and repeats a start that was dropped before the login.
+    /// Connects over `hops`, and repeats a start that was dropped before the login. `trail` is what
+    /// waits for this connection.
     async fn connect_over(
         &self,
         host: Arc<HostConfig>,
         hops: Vec<Destination>,
+        trail: &[Vec<Destination>],
     ) -> Result<Connection, ConnectError> {
         let limit = host.connect_timeout.unwrap_or(self.config.connect_timeout);
         let way = match (hops.last(), &host.proxy_command) {
@@ -99,7 +101,7 @@ impl Roads {
         loop {
             let gateway = match hops.is_empty() {
                 true => None,
-                false => Some(self.gateway(&hops).await?),
+                false => Some(self.gateway(&hops, trail).await?),
             };
             let pass = self.starts.enter(&way).await;
             let route = match (gateway, host.proxy_command_line()?) {
@@ -129,14 +131,20 @@ impl Roads {
     fn gateway<'a>(
         &'a self,
         hops: &'a [Destination],
+        trail: &'a [Vec<Destination>],
     ) -> BoxFuture<'a, Result<Arc<Connection>, ConnectError>> {
         Box::pin(async move {
             let Some((last, before)) = hops.split_last() else {
                 return Err(ConnectError::Config("no jump host is named".to_owned()));
             };
-            if hops.len() > HOPS {
-                return Err(ConnectError::Config(format!("more than {HOPS} jump hosts")));
+            let mut trail = trail.to_vec();
+            if trail.iter().any(|waiting| waiting == hops) || trail.len() + hops.len() > HOPS {
+                let host = &last.host;
+                return Err(ConnectError::Config(format!(
+                    "the jump hosts go round in a circle, or are more than {HOPS}, at {host}"
+                )));
             }
+            trail.push(hops.to_vec());
             let slot = {
                 let mut gateways = self.gateways.lock().unwrap_or_else(PoisonError::into_inner);
                 gateways.entry(hops.to_vec()).or_default().clone()
@@ -149,10 +157,7 @@ impl Roads {
                 }
                 // The way there is what was said, as with ssh -J.
                 config.proxy_jump = None;
-                if before.len() + hops.len() > HOPS {
-                    return Err(ConnectError::Config("the jump hosts go round in a circle".into()));
-                }
-                self.connect_over(Arc::new(config), before).await
+                self.connect_over(Arc::new(config), before, &trail).await
             };
             let alive = |connection: &Connection| connection.loss().is_none();
             slot.get(alive, connect).await.map_err(|source| match source {
