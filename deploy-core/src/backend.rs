@@ -6,6 +6,7 @@
 mod ask;
 mod cancel;
 mod check;
+mod completion;
 mod error;
 mod lock;
 mod output;
@@ -18,6 +19,7 @@ mod transport;
 pub use ask::{Answer, Ask, Question};
 pub use cancel::Cancel;
 pub use check::{Checker, Situation, Verdict};
+pub use completion::Completion;
 pub use error::{BackendError, ErrorKind};
 pub use lock::{Acquired, Holder, Lock, LockGuard};
 pub use output::{Discard, OutputSink, Stream};

@@ -30,7 +30,7 @@ pub use strategy::{OnAbort, OnBreach, OnFailure, Strategy};
 use crate::{
     backend::Changes,
     model::{App, Environment, Gate, GroupName, Target, Version, VersionId},
-    record::Failure,
+    record::{Failure, Served},
 };
 
 /// What will be done, to which targets, in which order, and where each would go back to.
@@ -100,6 +100,9 @@ pub struct Lost {
     pub target: Target,
     /// Why.
     pub failure: Failure,
+    /// What it serves, where it answered before it was found lacking.
+    #[serde(default = "Served::never_asked")]
+    pub served: Served,
 }
 
 /// What lies between two versions that at least one target moves between.

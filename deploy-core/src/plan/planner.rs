@@ -9,7 +9,7 @@ use super::{
 use crate::{
     backend::{ErrorKind, Live, Standing},
     model::{App, Environment, Gate, Group, GroupName, Release, Target, Version},
-    record::Failure,
+    record::{Failure, Served},
 };
 
 /// What is wanted. `groups` are those left after every filter.
@@ -154,7 +154,12 @@ fn plan_group(
     for target in &group.targets {
         match plan_target(request, survey, group, target, &release) {
             Ok(change) => changes.push(change),
-            Err(failure) => lost.push(Lost { target: target.clone(), failure }),
+            Err(failure) => {
+                let answer = survey.answers.get(target).and_then(|answer| answer.as_ref().ok());
+                let served =
+                    answer.map_or(Served::NeverAsked, |live| live.release().cloned().into());
+                lost.push(Lost { target: target.clone(), failure, served });
+            }
         }
     }
     let planned = group.targets.len();

@@ -10,8 +10,19 @@ pub trait Observer: Send {
     ///
     /// # Errors
     /// An error means that the record of the run is lost: the engine stops the run in order
-    /// (rule 20: journal lost). A reporter that merely cannot draw returns `Ok`.
+    /// (rule 20: journal lost), and tells this observer nothing any more. A reporter that merely
+    /// cannot draw returns `Ok`.
     fn observe(&mut self, event: &Event) -> Result<(), ObserveError>;
+
+    /// Makes durable what was observed. The engine calls it after one or more events and before it
+    /// acts on them: an intent is on disk before its step begins. Whoever keeps nothing need not
+    /// implement it.
+    ///
+    /// # Errors
+    /// As for [`observe`](Self::observe).
+    fn sync(&mut self) -> Result<(), ObserveError> {
+        Ok(())
+    }
 }
 
 /// Why an event could not be kept.

@@ -71,6 +71,13 @@ pub enum Served {
     NeverAsked,
 }
 
+impl Served {
+    /// [`Served::NeverAsked`], for what is absent in a record.
+    pub(crate) fn never_asked() -> Self {
+        Self::NeverAsked
+    }
+}
+
 impl From<Option<Release>> for Served {
     fn from(release: Option<Release>) -> Self {
         match release {

@@ -1,0 +1,226 @@
+//! What a run came to: a fold over its events, the same for every reporter.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{End, Event, EventKind, Exit, Failure, RunInfo, StopCause};
+use crate::{
+    backend::ErrorKind,
+    model::{GroupName, Target},
+    plan::{Change, Plan, Stage},
+};
+
+/// What a run came to so far. Starts [empty](Summary::default); each event is
+/// [applied](Summary::apply) in order.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Summary {
+    /// Who, what, where and why; `None` before the first event.
+    pub info: Option<RunInfo>,
+    /// The plan; `None` until it is made, and in a run that was refused before.
+    pub plan: Option<Box<Plan>>,
+    /// Each planned target exactly once.
+    pub targets: BTreeMap<Target, TargetSummary>,
+    /// What was worth telling, with the target it is about.
+    pub warnings: Vec<(Option<Target>, String)>,
+    /// Why a budget's breach stopped the run, where one did.
+    pub breach: Option<String>,
+    /// The strongest cause that asked the run to stop.
+    pub stop: Option<StopCause>,
+    /// Whether touched targets were brought back together.
+    pub rolled_back: bool,
+    /// How the run ended; `None` while it runs, and when it died without a word.
+    pub exit: Option<Exit>,
+    /// Why it was refused, where it was.
+    pub reason: Option<String>,
+    /// When it started.
+    pub started: Option<Timestamp>,
+    /// How long it has taken, up to the last event.
+    pub duration: Duration,
+}
+
+/// What became of one target.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TargetSummary {
+    /// Its place in the plan, from 0: groups in order, batches in order.
+    pub position: usize,
+    /// Its group.
+    pub group: GroupName,
+    /// What was planned; `None` where the target was lost before anything could be.
+    pub change: Option<Change>,
+    /// The stage that it is in, and which part of it; `None` between stages and at the end.
+    pub stage: Option<(Stage, Option<String>)>,
+    /// How it ended; `None` while that is not known.
+    pub end: Option<End>,
+}
+
+/// How many targets ended in which way.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// Planned in all.
+    pub planned: usize,
+    /// [`End::Deployed`].
+    pub deployed: usize,
+    /// [`End::Unchanged`].
+    pub unchanged: usize,
+    /// [`End::Reverted`].
+    pub reverted: usize,
+    /// [`End::Failed`].
+    pub failed: usize,
+    /// [`End::Unreachable`].
+    pub unreachable: usize,
+    /// [`End::Unknown`].
+    pub unknown: usize,
+    /// [`End::NotAttempted`].
+    pub not_attempted: usize,
+    /// Of which it is not known how they end.
+    pub open: usize,
+}
+
+/// Targets that failed in the same way.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Cluster {
+    /// The failure of the first of them.
+    pub failure: Failure,
+    /// The targets, in the order of the plan.
+    pub targets: Vec<Target>,
+}
+
+impl Summary {
+    /// The summary of all `events`.
+    pub fn of<'a>(events: impl IntoIterator<Item = &'a Event>) -> Self {
+        let mut summary = Self::default();
+        for event in events {
+            summary.apply(event);
+        }
+        summary
+    }
+
+    /// Takes one more event.
+    pub fn apply(&mut self, event: &Event) {
+        self.duration = event.elapsed;
+        match &event.kind {
+            EventKind::RunStarted { info } => {
+                self.info = Some(info.clone());
+                self.started = Some(event.at);
+            }
+            EventKind::Planned { plan } => self.plan(plan),
+            EventKind::StageStarted { target, stage, detail, .. } => {
+                if let Some(target) = self.targets.get_mut(target) {
+                    target.stage = Some((*stage, detail.clone()));
+                }
+            }
+            EventKind::StageFinished { target, .. } => {
+                if let Some(target) = self.targets.get_mut(target) {
+                    target.stage = None;
+                }
+            }
+            EventKind::StopRequested { cause } => self.stop = self.stop.max(Some(*cause)),
+            EventKind::Breached { reason, .. } => {
+                self.breach.get_or_insert_with(|| reason.clone());
+            }
+            EventKind::RollbackStarted { .. } => self.rolled_back = true,
+            EventKind::TargetFinished { target, end } => {
+                if let Some(target) = self.targets.get_mut(target) {
+                    target.stage = None;
+                    target.end = Some(end.clone());
+                }
+            }
+            EventKind::Warning { target, message } => {
+                self.warnings.push((target.clone(), message.clone()));
+            }
+            EventKind::RunFinished { exit, reason } => {
+                self.exit = Some(*exit);
+                self.reason.clone_from(reason);
+            }
+            _ => {}
+        }
+    }
+
+    fn plan(&mut self, plan: &Plan) {
+        let mut position = 0;
+        for group in &plan.groups {
+            let planned = group.batches.iter().flatten();
+            let planned = planned.map(|change| (&change.target, Some(change)));
+            let lost = group.lost.iter().map(|lost| (&lost.target, None));
+            for (target, change) in planned.chain(lost) {
+                let summary = TargetSummary {
+                    position,
+                    group: group.name.clone(),
+                    change: change.cloned(),
+                    stage: None,
+                    end: None,
+                };
+                self.targets.insert(target.clone(), summary);
+                position += 1;
+            }
+        }
+        self.plan = Some(Box::new(plan.clone()));
+    }
+
+    /// The targets in the order of the plan.
+    pub fn in_order(&self) -> Vec<(&Target, &TargetSummary)> {
+        let mut targets: Vec<_> = self.targets.iter().collect();
+        targets.sort_by_key(|(_, summary)| summary.position);
+        targets
+    }
+
+    /// How many targets ended in which way.
+    pub fn counts(&self) -> Counts {
+        let mut counts = Counts { planned: self.targets.len(), ..Counts::default() };
+        for target in self.targets.values() {
+            *match &target.end {
+                Some(End::Deployed) => &mut counts.deployed,
+                Some(End::Unchanged) => &mut counts.unchanged,
+                Some(End::Reverted { .. }) => &mut counts.reverted,
+                Some(End::Failed { .. }) => &mut counts.failed,
+                Some(End::Unreachable { .. }) => &mut counts.unreachable,
+                Some(End::Unknown { .. }) => &mut counts.unknown,
+                Some(End::NotAttempted) => &mut counts.not_attempted,
+                None => &mut counts.open,
+            } += 1;
+        }
+        counts
+    }
+
+    /// The planned targets that do not serve the version, in order: what is left to do.
+    pub fn unfinished(&self) -> Vec<&Target> {
+        let left = |summary: &TargetSummary| !summary.end.as_ref().is_some_and(End::is_success);
+        let order = self.in_order().into_iter();
+        order.filter(|(_, summary)| left(summary)).map(|(target, _)| target).collect()
+    }
+
+    /// The failures, equal ones together: same stage, same kind, and same cause once the target's
+    /// own name and all numbers are taken out. The largest first.
+    pub fn clusters(&self) -> Vec<Cluster> {
+        let mut found: BTreeMap<(Stage, ErrorKind, String, String), Cluster> = BTreeMap::new();
+        for (target, summary) in self.in_order() {
+            let Some(failure) = summary.end.as_ref().and_then(End::failure) else { continue };
+            let plain = |text: &str| normalise(text, target);
+            let key =
+                (failure.stage, failure.kind, plain(&failure.attempted), plain(&failure.cause));
+            let new = || Cluster { failure: failure.clone(), targets: Vec::new() };
+            found.entry(key).or_insert_with(new).targets.push(target.clone());
+        }
+        let mut clusters: Vec<_> = found.into_values().collect();
+        clusters.sort_by_key(|cluster| std::cmp::Reverse(cluster.targets.len()));
+        clusters
+    }
+}
+
+/// What is left of a cause when the target's name and all numbers are taken out.
+fn normalise(text: &str, target: &Target) -> String {
+    let mut plain = String::with_capacity(text.len());
+    let mut in_number = false;
+    for c in text.replace(target.as_str(), "the target").chars() {
+        let digit = c.is_ascii_digit();
+        if !digit {
+            plain.push(c);
+        } else if !in_number {
+            plain.push('#');
+        }
+        in_number = digit;
+    }
+    plain
+}

@@ -1,0 +1,203 @@
+//! One run: under a lock, told to observers, until its summary.
+
+use std::{fmt, sync::Arc};
+
+use tokio::time::timeout;
+
+use super::{
+    Allowances, Pipeline, Refusal, Stop,
+    conductor::Conductor,
+    ledger::Ledger,
+    survey::{Told, ask_all, targets_of},
+};
+use crate::{
+    backend::{Ask, Cancel, Completion, LockGuard},
+    model::Target,
+    plan::{Plan, PlanRequest, Stage, Survey},
+    record::{EventKind, Exit, Failure, Observer, RunInfo, StageOutcome, StopCause, Summary},
+};
+
+/// What a run begins with.
+pub struct Begin {
+    /// Who, what, where and why.
+    pub info: RunInfo,
+    /// The lock that the caller took; given up on every way out.
+    pub lock: Option<Box<dyn LockGuard>>,
+    /// Who is told what happens.
+    pub observers: Vec<Box<dyn Observer>>,
+    /// Who answers questions.
+    pub ask: Arc<dyn Ask>,
+    /// How signals reach the run.
+    pub stop: Stop,
+    /// Told once, when the whole fleet serves the version.
+    pub on_complete: Option<Arc<dyn Completion>>,
+}
+
+impl fmt::Debug for Begin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Begin").field("info", &self.info).field("lock", &self.lock).finish()
+    }
+}
+
+/// A run that has begun. It ends by [`execute`](Run::execute) or [`refuse`](Run::refuse); when it
+/// is dropped before, its lock is given up as well as the lock can.
+#[derive(Debug)]
+#[must_use = "a run holds the lock until it is executed or refused"]
+pub struct Run {
+    pipeline: Pipeline,
+    info: RunInfo,
+    lock: Option<Box<dyn LockGuard>>,
+    ledger: Ledger,
+    ask: Arc<dyn Ask>,
+    stop: Stop,
+    on_complete: Option<Arc<dyn Completion>>,
+}
+
+impl Run {
+    pub(super) fn new(pipeline: Pipeline, begin: Begin) -> Self {
+        let Begin { info, lock, observers, ask, stop, on_complete } = begin;
+        let mut ledger = Ledger::new(Arc::clone(&pipeline.clock), observers);
+        ledger.emit(EventKind::RunStarted { info: info.clone() });
+        ledger.sync();
+        Self { pipeline, info, lock, ledger, ask, stop, on_complete }
+    }
+
+    /// Asks all targets what is live and makes the plan. Emits the connect and preflight stages,
+    /// and [`Planned`](EventKind::Planned). Touches nothing.
+    ///
+    /// # Errors
+    /// Why the run must not go on: the caller then ends it with [`refuse`](Run::refuse).
+    pub async fn plan(
+        &mut self,
+        request: &PlanRequest,
+        allow: Allowances,
+    ) -> Result<Plan, Refusal> {
+        let survey = self.connect(request).await?;
+        let plan = self.pipeline.plan_from(request, &survey, allow).await?;
+        self.tell_preflight(&plan);
+        self.ledger.emit(EventKind::Planned { plan: Box::new(plan.clone()) });
+        self.ledger.sync();
+        if self.ledger.is_lost() {
+            return Err(Refusal::new("the journal cannot be written")
+                .with_hint("make room in the state directory, or set another `state_dir`"));
+        }
+        Ok(plan)
+    }
+
+    async fn connect(&mut self, request: &PlanRequest) -> Result<Survey, Refusal> {
+        let targets = targets_of(&self.pipeline, &request.groups);
+        for (target, _) in &targets {
+            self.ledger.emit(started(target, Stage::Connect));
+        }
+        self.ledger.sync();
+        let strategy = &request.strategy;
+        let caller = self.pipeline.caller(&self.info.run, &self.info.who, strategy.retry);
+        let cancel = Cancel::new();
+        let mut signals = self.stop.watch();
+        let ledger = &mut self.ledger;
+        let told = |told: Told<'_>| match told {
+            Told::Retried { target, attempt, failure } => {
+                let (target, stage) = (target.clone(), Stage::Connect);
+                ledger.emit(EventKind::Retried { target, stage, attempt, failure });
+            }
+            Told::Answered { target, answer } => {
+                ledger.emit(finished(target, Stage::Connect, answer.as_ref().err()));
+            }
+        };
+        let within = strategy.timeouts.connect;
+        let mut stopped: Option<StopCause> = None;
+        let survey = {
+            let mut asking = std::pin::pin!(ask_all(targets, &caller, within, &cancel, told));
+            loop {
+                tokio::select! {
+                    survey = &mut asking => break survey,
+                    cause = signals.next() => {
+                        stopped = stopped.max(Some(cause));
+                        cancel.cancel();
+                    }
+                }
+            }
+        };
+        self.ledger.sync();
+        match stopped {
+            Some(cause) => {
+                self.ledger.emit(EventKind::StopRequested { cause });
+                Err(Refusal::interrupted())
+            }
+            None => Ok(survey),
+        }
+    }
+
+    fn tell_preflight(&mut self, plan: &Plan) {
+        for (_, change) in plan.changes() {
+            self.ledger.emit(started(&change.target, Stage::Preflight));
+            self.ledger.emit(finished(&change.target, Stage::Preflight, None));
+        }
+        let lost = plan.groups.iter().flat_map(|group| &group.lost);
+        for lost in lost.filter(|lost| lost.failure.stage == Stage::Preflight) {
+            self.ledger.emit(started(&lost.target, Stage::Preflight));
+            self.ledger.emit(finished(&lost.target, Stage::Preflight, Some(&lost.failure)));
+        }
+    }
+
+    /// Runs `plan` to its end, whatever that is, gives up the lock, and sums up.
+    ///
+    /// Not cancel-safe: a run is stopped by its [`Stop`], not by dropping it.
+    pub async fn execute(mut self, plan: Plan) -> Summary {
+        let conductor = Conductor::new(
+            &self.pipeline,
+            &self.info,
+            &plan,
+            &mut self.ledger,
+            Arc::clone(&self.ask),
+            self.stop.clone(),
+        );
+        let (exit, reason) = conductor.conduct().await;
+        if exit == Exit::Complete {
+            self.complete(&plan).await;
+        }
+        self.end(exit, reason).await
+    }
+
+    /// Ends a run that must not go on, gives up the lock, and sums up.
+    pub async fn refuse(self, refusal: Refusal) -> Summary {
+        self.end(refusal.exit, Some(refusal.reason)).await
+    }
+
+    async fn complete(&mut self, plan: &Plan) {
+        let Some(completion) = self.on_complete.take() else { return };
+        let within = plan.strategy.timeouts.finalize;
+        let problem = match timeout(within, completion.complete(&self.info, plan)).await {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => format!("{error}: {}", error.cause()),
+            Err(_) => "mark the success: no answer within its time".to_owned(),
+        };
+        self.ledger.emit(EventKind::Warning { target: None, message: problem });
+    }
+
+    async fn end(mut self, exit: Exit, reason: Option<String>) -> Summary {
+        if let Some(lock) = self.lock.take()
+            && let Err(error) = lock.release().await
+        {
+            let message = format!("{error}: {}", error.cause());
+            self.ledger.emit(EventKind::Warning { target: None, message });
+        }
+        self.ledger.emit(EventKind::RunFinished { exit, reason });
+        self.ledger.sync();
+        self.ledger.into_summary()
+    }
+}
+
+fn started(target: &Target, stage: Stage) -> EventKind {
+    let target = target.clone();
+    EventKind::StageStarted { target, stage, detail: None, rolling_back: false }
+}
+
+fn finished(target: &Target, stage: Stage, failure: Option<&Failure>) -> EventKind {
+    let outcome = match failure {
+        None => StageOutcome::Done,
+        Some(failure) => StageOutcome::Failed { failure: failure.clone() },
+    };
+    let target = target.clone();
+    EventKind::StageFinished { target, stage, detail: None, rolling_back: false, outcome }
+}

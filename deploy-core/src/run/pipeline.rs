@@ -1,0 +1,273 @@
+//! What a run needs: how each group's targets are acted upon, and the clock.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use super::{
+    Refusal,
+    attempt::Caller,
+    begin::{Begin, Run},
+    survey::{ask_all, targets_of},
+};
+use crate::{
+    backend::{
+        Cancel, Changes, Checker, Discard, OutputSink, Relation, Restarter, Step, Transport,
+        VersionSource,
+    },
+    model::{Group, GroupName, Target, Version, VersionId},
+    plan::{
+        CheckPolicy, Direction, Plan, PlanRequest, PlannedCheck, PlannedStep, Retry, Stage,
+        StepPolicy, Survey, Timeouts, Transition,
+    },
+    record::{Clock, Failure, RunId, SystemClock},
+};
+
+/// How the targets of a group are acted upon.
+#[derive(Debug, Clone)]
+pub struct Backend {
+    /// How versions come onto them.
+    pub transport: Arc<dyn Transport>,
+    /// How their services are made to use what was promoted, in order.
+    pub restarters: Vec<Arc<dyn Restarter>>,
+    /// What is asked about their health, in order.
+    pub checks: Vec<OwnedCheck>,
+    /// The app's own steps, in order.
+    pub steps: Vec<OwnedStep>,
+}
+
+/// A checker, and where and how often it is asked.
+#[derive(Debug, Clone)]
+pub struct OwnedCheck {
+    /// Where and how often.
+    pub policy: CheckPolicy,
+    /// What is asked.
+    pub checker: Arc<dyn Checker>,
+}
+
+/// A step of the app's own, and where and when it runs.
+#[derive(Debug, Clone)]
+pub struct OwnedStep {
+    /// Where and when.
+    pub policy: StepPolicy,
+    /// What it does.
+    pub step: Arc<dyn Step>,
+}
+
+/// What a deployer allowed beyond the ordinary.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Allowances {
+    /// To go to a version that is older than what is live, or that lacks some of it (rule 8).
+    pub downgrade: bool,
+}
+
+/// What a run needs. Cheap to clone; one value serves many runs.
+#[derive(Debug, Clone)]
+pub struct Pipeline {
+    default: Arc<Backend>,
+    groups: BTreeMap<GroupName, Arc<Backend>>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) output: Arc<dyn OutputSink>,
+    source: Option<Arc<dyn VersionSource>>,
+}
+
+impl Pipeline {
+    /// A pipeline with one backend for all groups, the machine's clock, and no place for output.
+    pub fn new(backend: Backend) -> Self {
+        Self {
+            default: Arc::new(backend),
+            groups: BTreeMap::new(),
+            clock: Arc::new(SystemClock),
+            output: Arc::new(Discard),
+            source: None,
+        }
+    }
+
+    /// Gives one group a backend of its own: hosts and clusters in one run.
+    #[must_use]
+    pub fn with_group(mut self, group: GroupName, backend: Backend) -> Self {
+        self.groups.insert(group, Arc::new(backend));
+        self
+    }
+
+    /// Replaces the clock that events are timed with.
+    #[must_use]
+    pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Says where the output of remote steps goes.
+    #[must_use]
+    pub fn with_output(mut self, output: Arc<dyn OutputSink>) -> Self {
+        self.output = output;
+        self
+    }
+
+    /// Says who knows what lies between two versions. Without it, plans have no transitions and no
+    /// downgrade is recognised.
+    #[must_use]
+    pub fn with_source(mut self, source: Arc<dyn VersionSource>) -> Self {
+        self.source = Some(source);
+        self
+    }
+
+    pub(super) fn backend(&self, group: &GroupName) -> &Arc<Backend> {
+        self.groups.get(group).unwrap_or(&self.default)
+    }
+
+    /// Asks all targets of `groups` at once what is live. Changes nothing and emits no events.
+    /// Cancel-safe.
+    pub async fn survey(
+        &self,
+        groups: &[Group],
+        timeouts: &Timeouts,
+        retry: &Retry,
+        as_run: &RunId,
+        who: &str,
+        cancel: &Cancel,
+    ) -> Survey {
+        let caller = self.caller(as_run, who, *retry);
+        let targets = targets_of(self, groups);
+        ask_all(targets, &caller, timeouts.connect, cancel, |_| {}).await
+    }
+
+    /// Asks all targets, and makes the plan that a run would make now. Changes nothing and emits no
+    /// events. Cancel-safe.
+    ///
+    /// # Errors
+    /// What a run would be refused for.
+    pub async fn plan(
+        &self,
+        request: &PlanRequest,
+        allow: Allowances,
+        as_run: &RunId,
+        who: &str,
+        cancel: &Cancel,
+    ) -> Result<Plan, Refusal> {
+        let strategy = &request.strategy;
+        let survey = self
+            .survey(&request.groups, &strategy.timeouts, &strategy.retry, as_run, who, cancel)
+            .await;
+        if cancel.is_cancelled() {
+            return Err(Refusal::interrupted());
+        }
+        self.plan_from(request, &survey, allow).await
+    }
+
+    /// Begins a run under a lock that the caller holds. Emits
+    /// [`RunStarted`](crate::record::EventKind::RunStarted).
+    pub fn begin(&self, begin: Begin) -> Run {
+        Run::new(self.clone(), begin)
+    }
+
+    pub(super) fn caller(&self, run: &RunId, who: &str, retry: Retry) -> Caller {
+        let output = Arc::clone(&self.output);
+        Caller { run: run.clone(), who: who.to_owned(), retry, output }
+    }
+
+    /// Makes the plan from what the targets answered, with what arrives, in words and numbers.
+    pub(super) async fn plan_from(
+        &self,
+        request: &PlanRequest,
+        survey: &Survey,
+        allow: Allowances,
+    ) -> Result<Plan, Refusal> {
+        let release = |group: &Group, target: &Target, version: &Version| {
+            let transport = &self.backend(&group.name).transport;
+            transport
+                .release(target, version)
+                .map_err(|error| Failure::from_error(Stage::Preflight, target, &error))
+        };
+        let mut plan = Plan::make(request, survey, release)?;
+        self.fill_in_words(&mut plan);
+        self.fill_in_transitions(&mut plan).await;
+        if plan.direction == Direction::Forward && !allow.downgrade {
+            refuse_downgrade(&plan)?;
+        }
+        Ok(plan)
+    }
+
+    /// Says in words what is restarted, checked and run, where the request did not.
+    fn fill_in_words(&self, plan: &mut Plan) {
+        let names: BTreeSet<&GroupName> = plan.groups.iter().map(|group| &group.name).collect();
+        let mut backends: Vec<&Arc<Backend>> = Vec::new();
+        for backend in names.into_iter().map(|name| self.backend(name)) {
+            if !backends.iter().any(|seen| Arc::ptr_eq(seen, backend)) {
+                backends.push(backend);
+            }
+        }
+        if plan.restarts.is_empty() {
+            let restarters = backends.iter().flat_map(|backend| &backend.restarters);
+            plan.restarts = restarters.map(|restarter| restarter.describe()).collect();
+        }
+        if plan.checks.is_empty() {
+            let checks = backends.iter().flat_map(|backend| &backend.checks);
+            let words = |check: &OwnedCheck| PlannedCheck {
+                policy: check.policy.clone(),
+                asks: check.checker.describe(),
+            };
+            plan.checks = checks.map(words).collect();
+        }
+        if plan.steps.is_empty() && plan.direction == Direction::Forward {
+            let steps = backends.iter().flat_map(|backend| &backend.steps);
+            let words = |step: &OwnedStep| PlannedStep {
+                policy: step.policy.clone(),
+                does: step.step.describe(),
+            };
+            plan.steps = steps.map(words).collect();
+        }
+    }
+
+    /// Asks the source once per pair of versions what lies between.
+    async fn fill_in_transitions(&self, plan: &mut Plan) {
+        let Some(source) = &self.source else { return };
+        let mut pairs: BTreeSet<(VersionId, VersionId)> = BTreeSet::new();
+        for (_, change) in plan.changes() {
+            let (Some(from), Some(to)) = (&change.from, &change.to) else { continue };
+            if from.version.id != to.version.id {
+                pairs.insert((from.version.id.clone(), to.version.id.clone()));
+            }
+        }
+        for (from, to) in pairs {
+            let changes = match source.changes(&from, &to).await {
+                Ok(changes) => changes,
+                Err(error) => {
+                    let what = format!("{} to {}", from.short(), to.short());
+                    plan.warnings
+                        .push(format!("what lies from {what} is not known: {}", error.cause()));
+                    Changes { relation: Relation::Unknown, commits: Vec::new() }
+                }
+            };
+            plan.transitions.push(Transition { from, to, changes });
+        }
+    }
+}
+
+/// Refuses a plan that would take targets backwards (rule 8), and names them.
+fn refuse_downgrade(plan: &Plan) -> Result<(), Refusal> {
+    let backwards: BTreeSet<(&VersionId, &VersionId)> = plan
+        .transitions
+        .iter()
+        .filter(|t| matches!(t.changes.relation, Relation::Backward | Relation::Diverged))
+        .map(|t| (&t.from, &t.to))
+        .collect();
+    let pair = |change: &crate::plan::Change| {
+        let (from, to) = (change.from.as_ref()?, change.to.as_ref()?);
+        backwards.contains(&(&from.version.id, &to.version.id)).then(|| change.target.clone())
+    };
+    let targets: Vec<Target> = plan.changes().filter_map(|(_, change)| pair(change)).collect();
+    if targets.is_empty() {
+        return Ok(());
+    }
+    let named: Vec<&str> = targets.iter().take(10).map(Target::as_str).collect();
+    let more = targets.len() - named.len();
+    let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+    let reason = format!(
+        "what is live on {}{more} is newer than the version, or has what the version lacks",
+        named.join(", ")
+    );
+    let hint = "`--allow-downgrade` deploys it all the same; `rollback` goes to the last good";
+    Err(Refusal { targets, ..Refusal::new(reason).with_hint(hint) })
+}
