@@ -1,4 +1,5 @@
 //! Steps on a real sshd and on this machine: the same promises over both links.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "support/sshd.rs"]
 mod sshd;

@@ -1,4 +1,5 @@
 //! Links that freeze, break or never come to be.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "support/sshd.rs"]
 mod sshd;
@@ -215,4 +216,23 @@ async fn a_burst_loses_nobody() {
         assert_eq!(run.await.unwrap().unwrap(), "hello\n");
     }
     assert_eq!(sshd.logins(), 20);
+}
+
+#[tokio::test]
+async fn an_sshd_with_one_channel_serves_one_step_after_the_other() {
+    let (sshd, _client, sessions) = one_host("MaxSessions 1");
+    let h1 = target("h1");
+    let (slow, hello) = (Script::new("sleep 1; echo slow"), hello());
+    let scope = scope();
+    let (one, two) =
+        tokio::join!(sessions.run(&h1, &slow, &scope), sessions.run(&h1, &hello, &scope));
+    assert_eq!(one.unwrap().stdout.text(), "slow\n");
+    assert_eq!(two.unwrap().stdout.text(), "hello\n");
+    assert_eq!(sshd.logins(), 1);
+    // There is no second channel to kill over: the link is cut, and what became of it is not known.
+    let short = scope_of(Duration::from_millis(800));
+    let error = sessions.run(&h1, &Script::new("sleep 30"), &short).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TimedOut);
+    assert!(error.cause().contains("may still run"), "{}", error.cause());
+    assert!(sessions.run(&h1, &hello, &scope).await.unwrap().success());
 }

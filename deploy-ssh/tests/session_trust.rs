@@ -1,4 +1,5 @@
 //! Host keys and logins: what is trusted, what is refused, and what is said about it.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "support/sshd.rs"]
 mod sshd;

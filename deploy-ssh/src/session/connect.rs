@@ -1,11 +1,12 @@
 //! How a session comes to be, step by step, in the thread that will own it.
 
 use std::{
+    fs::File,
     io,
     net::{TcpStream, ToSocketAddrs},
     os::{
         fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd},
-        unix::net::UnixStream,
+        unix::{fs::FileExt, net::UnixStream},
     },
     process::{Child, Command, Stdio},
     sync::Arc,
@@ -99,9 +100,9 @@ impl Recipe {
             Patience { wire: &wire, session: &session, address, timeout, deadline, given_up };
         let mut greeting = session.clone();
         patience.wait_until("the SSH handshake", || greeting.handshake()).map_err(
-            |stop| match (stop, proxy.as_ref()) {
-                (Stop::Failed(error), Some(_)) if is_hang_up(&error) => {
-                    ConnectError::Proxy(error.message().to_owned())
+            |stop| match (stop, &proxy) {
+                (Stop::Failed(error), Some(proxy)) if is_hang_up(&error) => {
+                    ConnectError::Proxy(proxy.last_words().unwrap_or(error.message().to_owned()))
                 }
                 (stop, _) => patience.error(stop),
             },
@@ -232,9 +233,8 @@ fn prefer(session: &Session, host: &HostConfig, known: &KnownHosts) -> Result<()
         (MethodType::MacSc, &host.macs),
     ];
     for (kind, list) in wanted {
-        let kind_again = kind;
         let list = common(session, kind, list)?;
-        set(session, kind_again, &list)?;
+        set(session, kind, &list)?;
     }
     Ok(())
 }
@@ -274,31 +274,45 @@ fn set_nonblocking(fd: &OwnedFd) -> io::Result<()> {
     Ok(())
 }
 
-/// A ProxyCommand that runs.
+/// A ProxyCommand that runs. Dropped, it is killed.
 #[derive(Debug)]
-struct Proxy(Child);
+struct Proxy {
+    child: Child,
+    complaints: File,
+}
 
 impl Proxy {
     fn start(line: &str) -> Result<(UnixStream, Self), ConnectError> {
         let start = || -> io::Result<(UnixStream, Self)> {
             let (ours, theirs) = UnixStream::pair()?;
             let output: OwnedFd = theirs.try_clone()?.into();
+            let complaints = tempfile::tempfile()?;
             let child = Command::new("/bin/sh")
                 .arg("-c")
                 .arg(format!("exec {line}"))
                 .stdin(Stdio::from(OwnedFd::from(theirs)))
                 .stdout(Stdio::from(output))
-                .stderr(Stdio::null())
+                .stderr(Stdio::from(complaints.try_clone()?))
                 .spawn()?;
-            Ok((ours, Self(child)))
+            Ok((ours, Self { child, complaints }))
         };
         start().map_err(|e| ConnectError::Proxy(format!("cannot start it: {e}")))
+    }
+
+    /// The last line that it wrote to standard error.
+    fn last_words(&self) -> Option<String> {
+        let mut end = [0; 512];
+        let length = self.complaints.metadata().ok()?.len();
+        let start = length.saturating_sub(end.len() as u64);
+        let read = self.complaints.read_at(&mut end, start).ok()?;
+        let text = String::from_utf8_lossy(&end[..read]);
+        text.lines().rfind(|line| !line.trim().is_empty()).map(|line| line.trim().to_owned())
     }
 }
 
 impl Drop for Proxy {
     fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }

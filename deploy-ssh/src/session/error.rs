@@ -49,9 +49,14 @@ pub(crate) enum ConnectError {
 pub(crate) struct ShellRefused(pub(crate) String);
 
 impl ConnectError {
-    /// Whether it happened before the login in a way that a later start may not meet.
-    pub(crate) fn is_early(&self) -> bool {
-        matches!(self, Self::Early { .. })
+    /// How often a start that failed like this is worth repeating.
+    pub(crate) fn repeats(&self) -> u32 {
+        match self {
+            Self::Early { .. } => 12,
+            // Perhaps the sshd behind it was too busy; more likely it is wrong.
+            Self::Proxy(_) => 3,
+            _ => 0,
+        }
     }
 
     fn kind(&self) -> ErrorKind {

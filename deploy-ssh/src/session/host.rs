@@ -192,6 +192,12 @@ impl Session {
                 Ok(shell) => return Ok(shell),
                 // The connection had died unnoticed, with nobody on it.
                 Err(_) if link.loss().is_some() => {}
+                // No more channels than those in use (MaxSessions): one of them will be free.
+                Err(reason) if reason.contains("Channel open failure") && self.is_busy() => {
+                    if let Some(shell) = self.next_idle(&link).await {
+                        return Ok(shell);
+                    }
+                }
                 Err(reason) => {
                     return Err(ConnectError::Shell { source: ShellRefused(reason) });
                 }
@@ -206,6 +212,25 @@ impl Session {
         let mut idle = self.idle();
         idle.retain(|shell| shell.link().is_same(link));
         idle.pop()
+    }
+
+    /// Whether another step is running.
+    fn is_busy(&self) -> bool {
+        self.0.turns.available_permits() + 1 < self.0.roads.config().max_shells.max(1)
+    }
+
+    /// Waits for a shell as long as other steps run.
+    async fn next_idle(&self, link: &Link) -> Option<Shell> {
+        while link.loss().is_none() {
+            if let Some(shell) = self.take_idle(link) {
+                return Some(shell);
+            }
+            if !self.is_busy() {
+                return None;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        None
     }
 
     fn heartbeat(&self) -> Duration {

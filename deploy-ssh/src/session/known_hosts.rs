@@ -183,7 +183,7 @@ impl KnownHosts {
             }
             Some(first) => {
                 let of_type = |l: &&&Line| l.entry.public_key().algorithm() == key.algorithm();
-                let line = lines.iter().find(of_type).unwrap_or(&first);
+                let line = lines.iter().find(of_type).unwrap_or(first);
                 Err(Distrust::Changed {
                     host: owned(),
                     offered,

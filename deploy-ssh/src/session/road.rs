@@ -6,7 +6,7 @@ use std::{
     os::unix::net::UnixStream as StdUnixStream,
     pin::Pin,
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tokio::{io::copy_bidirectional_with_sizes, net::UnixStream, sync::Semaphore, time::timeout};
@@ -20,7 +20,7 @@ use super::{
     error::ConnectError,
     slot::Slot,
     ssh_config::HostConfig,
-    starts::{REPEATS, Starts, backoff},
+    starts::{Starts, backoff},
 };
 
 /// How many jump hosts may stand behind one another.
@@ -97,7 +97,7 @@ impl Roads {
             (None, Some(command)) => format!("command {command}"),
             (None, None) => host.address(),
         };
-        let mut dropped = 0;
+        let (begun, mut dropped) = (Instant::now(), 0);
         loop {
             let gateway = match hops.is_empty() {
                 true => None,
@@ -115,7 +115,7 @@ impl Roads {
                     pass.widen();
                     return Ok(connection);
                 }
-                Err(error) if error.is_early() && dropped < REPEATS => {
+                Err(error) if dropped < error.repeats() && begun.elapsed() < limit * 2 => {
                     pass.narrow();
                     drop(pass);
                     tracing::debug!(host = %host.address(), %error, "repeating a start");

@@ -12,9 +12,6 @@ use std::{
 
 use tokio::sync::Notify;
 
-/// How often a start is repeated that was dropped before the login.
-pub(crate) const REPEATS: u32 = 12;
-
 /// The gates of a run.
 #[derive(Debug)]
 pub(crate) struct Starts {

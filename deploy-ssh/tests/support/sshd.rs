@@ -46,49 +46,37 @@ impl Sshd {
             // Where sshd, as root, confines itself before the login.
             fs::create_dir_all("/run/sshd").unwrap();
         }
-        for _ in 0..20 {
-            let port = free_port();
-            let base = dir.path().display();
-            let config = format!(
-                "{options}\nPort {port}\nListenAddress 127.0.0.1\nHostKey {base}/host\nPidFile none\n\
-                 AuthorizedKeysFile {base}/authorized\nStrictModes no\nUsePAM no\n\
-                 PasswordAuthentication no\nKbdInteractiveAuthentication no\nLogLevel VERBOSE\n"
-            );
-            fs::write(dir.path().join("config"), config).unwrap();
-            let child = Command::new("/usr/sbin/sshd")
-                .args(["-D", "-f"])
-                .arg(dir.path().join("config"))
-                .arg("-E")
-                .arg(dir.path().join("log"))
-                .stdin(Stdio::null())
-                .spawn()
-                .expect("these tests need sshd (Debian: openssh-server)");
-            let mut sshd = Self { port, dir, child };
-            if sshd.answers() {
-                return sshd;
-            }
-            let log = fs::read_to_string(sshd.dir.path().join("log")).unwrap_or_default();
-            assert!(log.contains("in use"), "sshd does not start: {log}");
-            return Self::start(client, options);
-        }
-        panic!("no free port");
+        // Between its choice and its use somebody else may take a port.
+        (0..20)
+            .find_map(|_| Self::try_start(&dir, options))
+            .map_or_else(|| panic!("no free port"), |(port, child)| Self { port, dir, child })
     }
 
-    fn answers(&mut self) -> bool {
-        for _ in 0..200 {
-            if let Ok(mut stream) = TcpStream::connect(("127.0.0.1", self.port)) {
-                let mut banner = [0; 4];
-                stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
-                if stream.read_exact(&mut banner).is_ok() && &banner == b"SSH-" {
-                    return true;
-                }
-            }
-            if self.child.try_wait().unwrap().is_some() {
-                return false;
-            }
-            thread::sleep(Duration::from_millis(25));
+    fn try_start(dir: &TempDir, options: &str) -> Option<(u16, Child)> {
+        let port = free_port();
+        let base = dir.path().display();
+        let config = format!(
+            "{options}\nPort {port}\nListenAddress 127.0.0.1\nHostKey {base}/host\nPidFile none\n\
+             AuthorizedKeysFile {base}/authorized\nStrictModes no\nUsePAM no\n\
+             PasswordAuthentication no\nKbdInteractiveAuthentication no\nLogLevel VERBOSE\n"
+        );
+        fs::write(dir.path().join("config"), config).unwrap();
+        let mut child = Command::new("/usr/sbin/sshd")
+            .args(["-D", "-f"])
+            .arg(dir.path().join("config"))
+            .arg("-E")
+            .arg(dir.path().join("log"))
+            .stdin(Stdio::null())
+            .spawn()
+            .expect("these tests need sshd (Debian: openssh-server)");
+        if answers(&mut child, port) {
+            return Some((port, child));
         }
-        false
+        let _ = child.kill();
+        let _ = child.wait();
+        let log = fs::read_to_string(dir.path().join("log")).unwrap_or_default();
+        assert!(log.contains("in use"), "sshd does not start: {log}");
+        None
     }
 
     /// Its public host key, as `type base64`.
@@ -144,6 +132,23 @@ impl Drop for Sshd {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+fn answers(child: &mut Child, port: u16) -> bool {
+    for _ in 0..200 {
+        if let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) {
+            let mut banner = [0; 4];
+            stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+            if stream.read_exact(&mut banner).is_ok() && &banner == b"SSH-" {
+                return child.try_wait().unwrap().is_none();
+            }
+        }
+        if child.try_wait().unwrap().is_some() {
+            return false;
+        }
+        thread::sleep(Duration::from_millis(25));
+    }
+    false
 }
 
 /// A user with a key of their own, an ssh_config and a known_hosts file.
