@@ -1,0 +1,79 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use deploy_core::model::Environment;
+
+use crate::{commands, ui::Color};
+
+/// Bring a version of a service onto a fleet: canary first, checked, and back when it must
+///
+/// Start with `deploy-cli init` in the repository of what you deploy; then `plan` shows what
+/// `deploy` would do.
+///
+/// Exit codes: 0 done; 1 refused, nothing was touched; 2 wrong usage; 3 a failure budget was
+/// exceeded and all hosts are back and healthy; 4 the fleet is mixed, or a host's state is unknown;
+/// 5 locked by another run; 6 done within the budget, but not on all hosts; 130 interrupted.
+#[derive(Debug, Parser)]
+#[command(name = "deploy-cli", version, propagate_version = true, max_term_width = 100)]
+pub struct Cli {
+    /// What holds for all commands.
+    #[command(flatten)]
+    pub global: GlobalArgs,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What holds for all commands.
+#[derive(Debug, Clone, Default, Args)]
+pub struct GlobalArgs {
+    /// The environment: an overlay of the configuration
+    #[arg(long, global = true, value_name = "NAME")]
+    pub env: Option<Environment>,
+    /// The configuration, instead of the nearest deploy.toml
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Machine-readable output: JSON, one value a line
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Who runs this, for lock, journal and hosts
+    #[arg(long = "as", global = true, value_name = "WHO")]
+    pub as_who: Option<String>,
+    /// Show each stage of each host
+    #[arg(short, long, global = true)]
+    pub verbose: bool,
+    /// When to use colours; NO_COLOR is honoured
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN")]
+    pub color: Color,
+}
+
+/// What to do. Each command has a file of its own in [`commands`].
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    #[expect(missing_docs, reason = "the doc comment of the arguments is the help")]
+    Init(commands::InitArgs),
+    #[expect(missing_docs, reason = "the doc comment of the arguments is the help")]
+    Versions(commands::VersionsArgs),
+    #[expect(missing_docs, reason = "the doc comment of the arguments is the help")]
+    Tag(commands::TagArgs),
+    #[expect(missing_docs, reason = "the doc comment of the arguments is the help")]
+    Plan(commands::PlanArgs),
+    #[expect(missing_docs, reason = "the doc comment of the arguments is the help")]
+    Deploy(commands::DeployArgs),
+    #[expect(missing_docs, reason = "the doc comment of the arguments is the help")]
+    Rollback(commands::RollbackArgs),
+    #[expect(missing_docs, reason = "the doc comment of the arguments is the help")]
+    Status(commands::StatusArgs),
+    #[expect(missing_docs, reason = "the doc comment of the arguments is the help")]
+    History(commands::HistoryArgs),
+    #[expect(missing_docs, reason = "the doc comment of the arguments is the help")]
+    Show(commands::ShowArgs),
+    #[expect(missing_docs, reason = "the doc comment of the arguments is the help")]
+    Lock(commands::LockArgs),
+    #[expect(missing_docs, reason = "the doc comment of the arguments is the help")]
+    Unlock(commands::UnlockArgs),
+    #[expect(missing_docs, reason = "the doc comment of the arguments is the help")]
+    Config(commands::ConfigArgs),
+}

@@ -1,0 +1,64 @@
+//! `deploy`: bring a version onto the hosts.
+
+use clap::Args;
+use deploy_core::{
+    model::VersionRef,
+    plan::BatchSize,
+    record::{Command, Exit},
+};
+
+use super::rollout::{self, Wish};
+use crate::{context::Context, error::CommandError};
+
+/// Deploy a version: canary first, batch by batch, checked, and back when it must
+///
+/// The same command again finishes what is left: hosts that serve the version already are only
+/// checked.
+#[derive(Debug, Args)]
+pub struct DeployArgs {
+    /// A tag, branch or commit; `latest`; or `previous`, which is the same as `rollback`
+    #[arg(default_value = "latest", value_name = "VERSION")]
+    version: VersionRef,
+    /// How many hosts of a group at once: a number, a percentage, or `all`
+    #[arg(long, value_name = "SIZE")]
+    batch: Option<BatchSize>,
+    /// Only these hosts: globs, h[01-20], !not, @FILE, separated by commas
+    #[arg(long, value_name = "HOSTS")]
+    hosts: Vec<String>,
+    /// Answer yes: to the first confirmation, and between groups
+    #[arg(short, long)]
+    yes: bool,
+    /// Treat no host as unchanged: fetch, switch, restart and check all
+    #[arg(long)]
+    redeploy: bool,
+    /// Why, for lock, journal and notifications
+    #[arg(short, long, value_name = "TEXT")]
+    message: Option<String>,
+    /// Wait for the lock instead of giving up
+    #[arg(long)]
+    wait: bool,
+    /// Allow modified files; they are not deployed
+    #[arg(long)]
+    allow_dirty: bool,
+    /// Allow a version that is older than what is live, or diverged from it
+    #[arg(long)]
+    allow_downgrade: bool,
+}
+
+/// Runs a deploy.
+pub(crate) async fn cmd_deploy(context: &Context, args: &DeployArgs) -> Result<Exit, CommandError> {
+    let back = args.version == VersionRef::Previous;
+    let wish = Wish {
+        command: if back { Command::Rollback } else { Command::Deploy },
+        version: (!back).then(|| args.version.clone()),
+        batch: args.batch,
+        hosts: args.hosts.clone(),
+        yes: args.yes,
+        redeploy: args.redeploy,
+        message: args.message.clone(),
+        wait: args.wait,
+        allow_dirty: args.allow_dirty,
+        allow_downgrade: args.allow_downgrade,
+    };
+    rollout::run(context, &wish).await
+}

@@ -1,0 +1,96 @@
+//! `history`: the runs that were.
+
+use std::io::BufReader;
+
+use clap::Args;
+use deploy_core::record::{Command, Exit, Summary, read_journal};
+
+use crate::{
+    config::short, context::Context, error::CommandError, report::escape_json, state::Past,
+    table::Table, time,
+};
+
+/// List past runs, newest first
+#[derive(Debug, Args)]
+pub struct HistoryArgs {
+    /// How many
+    #[arg(short = 'n', long, default_value_t = 20, value_name = "NUMBER")]
+    number: usize,
+}
+
+/// Lists runs from their journals.
+pub(crate) fn cmd_history(context: &Context, args: &HistoryArgs) -> Result<Exit, CommandError> {
+    let project = context.project()?;
+    let mut table = Table::new(["RUN", "WHEN", "WHAT", "BY", "OUTCOME", "HOSTS", "TOOK", "WHY"]);
+    for past in Past::all(&project.state).into_iter().take(args.number) {
+        let summary = fold(&past);
+        let outcome = outcome(&summary, &past);
+        if context.global.json {
+            let line = serde_json::json!({
+                "run": past.run, "started": summary.started, "info": summary.info,
+                "version": summary.plan.as_ref().and_then(|plan| plan.version.clone()),
+                "exit": summary.exit, "exit_code": summary.exit.map(Exit::code),
+                "counts": summary.counts(), "duration": summary.duration.as_secs_f64(),
+            });
+            context.ui.line(&escape_json(&line.to_string()));
+            continue;
+        }
+        let counts = summary.counts();
+        table.row([
+            past.run.to_string(),
+            summary.started.map_or(String::new(), time::moment),
+            what(&summary),
+            summary.info.as_ref().map_or(String::new(), |info| info.who.clone()),
+            outcome,
+            format!("{}/{}", counts.deployed + counts.unchanged, counts.planned),
+            short(summary.duration),
+            summary.info.and_then(|info| info.why).unwrap_or_default(),
+        ]);
+    }
+    if !context.global.json {
+        if table.is_empty() {
+            context.ui.line("no run yet");
+        } else {
+            table.lines().iter().for_each(|line| context.ui.line(line));
+        }
+    }
+    Ok(Exit::Complete)
+}
+
+/// What the journal adds up to, as far as it can be read.
+pub(super) fn fold(past: &Past) -> Summary {
+    let mut summary = Summary::default();
+    if let Ok(file) = past.journal() {
+        for event in read_journal(BufReader::new(file)).map_while(Result::ok) {
+            summary.apply(&event);
+        }
+    }
+    summary
+}
+
+fn what(summary: &Summary) -> String {
+    let command = match summary.info.as_ref().map(|info| info.command) {
+        Some(Command::Rollback) => "rollback",
+        Some(_) => "deploy",
+        None => "?",
+    };
+    match summary.plan.as_ref().and_then(|plan| plan.version.as_ref()) {
+        Some(version) => format!("{command} {version}"),
+        None => command.to_owned(),
+    }
+}
+
+/// How a run ended, in a word or few.
+fn outcome(summary: &Summary, past: &Past) -> String {
+    match summary.exit {
+        Some(Exit::Complete) => "complete".into(),
+        Some(Exit::Incomplete) => "incomplete".into(),
+        Some(Exit::RolledBack) => "rolled back".into(),
+        Some(Exit::Mixed) => "MIXED".into(),
+        Some(Exit::Interrupted) => "interrupted".into(),
+        Some(Exit::Locked) => "locked".into(),
+        Some(Exit::Refused | Exit::Usage) => "refused".into(),
+        None if past.is_alive() => "running".into(),
+        None => "DIED".into(),
+    }
+}

@@ -1,0 +1,137 @@
+//! `show`: one run, from its journal; also while it runs.
+
+use std::{
+    io::{BufReader, Read},
+    time::Duration,
+};
+
+use clap::Args;
+use deploy_core::{
+    model::Target,
+    record::{Event, EventKind, Exit, Observer, Summary, read_journal},
+};
+
+use crate::{
+    context::{Context, Project},
+    display,
+    error::CommandError,
+    report::{self, JsonReporter, PlainReporter},
+    state::Past,
+};
+
+/// Show a run: its summary, and what each host said
+#[derive(Debug, Args)]
+pub struct ShowArgs {
+    /// The run: its id, the beginning of one, or `last`
+    #[arg(default_value = "last", value_name = "RUN")]
+    run: String,
+    /// Watch it while it runs, from its beginning
+    #[arg(short, long)]
+    follow: bool,
+    /// Show the whole output of this host only
+    #[arg(long, value_name = "HOST", conflicts_with = "follow")]
+    host: Option<Target>,
+}
+
+/// Shows a run from its journal.
+pub(crate) async fn cmd_show(context: &Context, args: &ShowArgs) -> Result<Exit, CommandError> {
+    let project = context.project()?;
+    let past = Past::find(&project.state, &args.run)?;
+    if args.follow {
+        return follow(context, &project, &past).await;
+    }
+    if let Some(host) = &args.host {
+        let output = past.output(host);
+        if output.is_empty() {
+            context.ui.error_line(&format!("{host} said nothing in run {}", past.run));
+        }
+        context.ui.line(&display::block(output.trim_end()));
+        return Ok(Exit::Complete);
+    }
+    let mut reporter = context.global.json.then(|| JsonReporter::new(context.ui.clone()));
+    let mut summary = Summary::default();
+    let file = past.journal().map_err(|error| {
+        CommandError::because(format!("open the journal of run {}", past.run), error)
+    })?;
+    for event in read_journal(BufReader::new(file)) {
+        let event = event.map_err(|error| {
+            CommandError::because(format!("read the journal of run {}", past.run), error)
+        })?;
+        summary.apply(&event);
+        if let Some(reporter) = &mut reporter {
+            let _ = reporter.observe(&event);
+        }
+    }
+    if reporter.is_none() {
+        show(context, &project, &past, &summary);
+    }
+    Ok(Exit::Complete)
+}
+
+fn show(context: &Context, project: &Project, past: &Past, summary: &Summary) {
+    let ui = &context.ui;
+    if let Some(info) = &summary.info {
+        let why =
+            info.why.as_ref().map_or(String::new(), |why| format!(": {}", display::line(why)));
+        let when = summary.started.map_or(String::new(), crate::time::moment);
+        let (who, host) = (display::line(&info.who), display::line(&info.host));
+        ui.line(&format!("{when} by {who} on {host}{why}"));
+    }
+    let finish = super::finish(project, &[]);
+    report::summary_lines(summary, &finish, ui).iter().for_each(|line| ui.line(line));
+    if summary.exit.is_none() && past.is_alive() {
+        ui.line(&format!("it is running: deploy-cli show --follow {}", past.run));
+    }
+    for (target, _) in summary.in_order() {
+        let output = past.output(target);
+        if !output.is_empty() {
+            ui.line(&format!("\n{}", ui.paint(ui.strong(), &format!("output of {target}"))));
+            ui.line(&display::block(output.trim_end()));
+        }
+    }
+    ui.line(&format!("\nfiles: {}", display::line(&past.path().display().to_string())));
+}
+
+/// Reads the journal as it grows, until the run ends or its process is gone.
+async fn follow(context: &Context, project: &Project, past: &Past) -> Result<Exit, CommandError> {
+    let cannot =
+        |error| CommandError::because(format!("read the journal of run {}", past.run), error);
+    let mut reporter: Box<dyn Observer> = if context.global.json {
+        Box::new(JsonReporter::new(context.ui.clone()))
+    } else {
+        Box::new(PlainReporter::new(context.ui.clone()))
+    };
+    let mut file = past.journal().map_err(cannot)?;
+    let (mut rest, mut summary) = (Vec::new(), Summary::default());
+    loop {
+        // Asked before reading: what a process wrote before it died is then still read.
+        let alive = past.is_alive();
+        file.read_to_end(&mut rest).map_err(cannot)?;
+        let whole = rest.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        let lines: Vec<u8> = rest.drain(..whole).collect();
+        for event in read_journal(lines.as_slice()) {
+            let event: Event = event.map_err(|error| {
+                CommandError::because(format!("read the journal of run {}", past.run), error)
+            })?;
+            summary.apply(&event);
+            let _ = reporter.observe(&event);
+            if matches!(event.kind, EventKind::RunFinished { .. }) {
+                return Ok(end(context, project, &summary));
+            }
+        }
+        if !alive {
+            context.ui.error_line(&format!("run {} died: it has no end", past.run));
+            return Ok(end(context, project, &summary));
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+fn end(context: &Context, project: &Project, summary: &Summary) -> Exit {
+    if !context.global.json {
+        let finish = super::finish(project, &[]);
+        let lines = report::summary_lines(summary, &finish, &context.ui);
+        lines.iter().for_each(|line| context.ui.line(line));
+    }
+    Exit::Complete
+}

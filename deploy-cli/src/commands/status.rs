@@ -1,0 +1,127 @@
+//! `status`: what each host serves.
+
+use clap::Args;
+use deploy_core::{
+    backend::{Live, Lock, Standing},
+    model::{Group, Target},
+    plan::Survey,
+    record::{Exit, Failure},
+};
+
+use crate::{
+    commands::survey,
+    context::{Context, Project},
+    display,
+    error::CommandError,
+    hosts::Filter,
+    report::escape_json,
+    state,
+    table::Table,
+    time, wire,
+};
+
+/// Show what each host serves, since when, and by whom
+///
+/// Exit code 6 when a host could not be asked.
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    /// Only these hosts: globs, h[01-20], !not, @FILE, separated by commas
+    #[arg(long, value_name = "HOSTS")]
+    hosts: Vec<String>,
+}
+
+/// Asks all hosts, and prints a line for each.
+pub(crate) async fn cmd_status(context: &Context, args: &StatusArgs) -> Result<Exit, CommandError> {
+    let project = context.project()?;
+    let groups = wire::groups(&project.loaded)?;
+    let groups = super::filtered(Filter::parse(&args.hosts, &context.cwd), groups)?;
+    let survey = survey::ask(context, &project, &groups).await?;
+    let silent = survey.answers.values().filter(|answer| answer.is_err()).count();
+    if context.global.json {
+        json(context, &groups, &survey);
+    } else {
+        let holder = project.state.lock().holder().await?;
+        if let Some(holder) = holder {
+            context.ui.line(&format!("locked by {}", state::describe_holder(&holder)));
+        }
+        show(context, &project, &groups, &survey);
+    }
+    Ok(if silent > 0 { Exit::Incomplete } else { Exit::Complete })
+}
+
+/// Each target once, with the group it belongs to.
+fn in_order(groups: &[Group]) -> impl Iterator<Item = (&Group, &Target)> {
+    let mut seen = std::collections::BTreeSet::new();
+    groups
+        .iter()
+        .flat_map(|group| group.targets.iter().map(move |target| (group, target)))
+        .filter(move |(_, target)| seen.insert(*target))
+}
+
+fn show(context: &Context, _: &Project, groups: &[Group], survey: &Survey) {
+    let mut table = Table::new(["HOST", "GROUP", "LIVE", "COMMIT", "SINCE", "BY", "NOTE"]);
+    let mut hints: Vec<String> = Vec::new();
+    for (group, target) in in_order(groups) {
+        let first = [target.to_string(), group.name.to_string()];
+        let rest = match survey.answers.get(target) {
+            Some(Ok(live)) => told(live),
+            Some(Err(failure)) => {
+                hints.extend(failure.hint.clone());
+                silent(failure)
+            }
+            None => Default::default(),
+        };
+        table.row(first.into_iter().chain(rest));
+    }
+    table.lines().iter().for_each(|line| context.ui.line(line));
+    hints.sort();
+    hints.dedup();
+    for hint in hints {
+        context.ui.error_line(&format!("hint: {}", display::line(&hint)));
+    }
+}
+
+fn told(live: &Live) -> [String; 5] {
+    let mut notes = Vec::new();
+    if let Some(serving) = &live.serving
+        && !live.is_good(&serving.release)
+    {
+        notes.push("never finished: not known to be good".to_owned());
+    }
+    if let Some(claim) = &live.claim {
+        let dead = if claim.standing == Standing::Dead { ", which died" } else { "" };
+        notes.push(format!("claimed by run {} of {}{dead}", claim.run, claim.who));
+    }
+    notes.extend(live.lacks.iter().cloned());
+    let notes = notes.join("; ");
+    match &live.serving {
+        None => ["nothing".into(), String::new(), String::new(), String::new(), notes],
+        Some(serving) => [
+            serving.release.version.to_string(),
+            serving.release.version.id.short().to_owned(),
+            serving.since.map_or(String::new(), time::moment),
+            serving.by.clone().unwrap_or_default(),
+            notes,
+        ],
+    }
+}
+
+fn silent(failure: &Failure) -> [String; 5] {
+    let note = format!("{}: {}", failure.kind, failure.cause);
+    ["?".into(), String::new(), String::new(), String::new(), note]
+}
+
+fn json(context: &Context, groups: &[Group], survey: &Survey) {
+    for (group, target) in in_order(groups) {
+        let line = match survey.answers.get(target) {
+            Some(Ok(live)) => {
+                serde_json::json!({ "target": target, "group": group.name, "live": live })
+            }
+            Some(Err(failure)) => {
+                serde_json::json!({ "target": target, "group": group.name, "failure": failure })
+            }
+            None => continue,
+        };
+        context.ui.line(&escape_json(&line.to_string()));
+    }
+}

@@ -1,0 +1,75 @@
+//! `tag`: the next version.
+
+use clap::Args;
+use deploy_core::{
+    model::{SemverPart, VersionRef},
+    record::Exit,
+};
+
+use crate::{config::SchemeName, context::Context, display, error::CommandError, wire};
+
+/// Make and push the next version tag
+///
+/// With date tags it is today's next number; with semantic versions say which part is incremented.
+#[derive(Debug, Args)]
+pub struct TagArgs {
+    /// The commit that gets the tag
+    #[arg(default_value = "HEAD")]
+    commit: String,
+    /// Increment the major version
+    #[arg(long, group = "part")]
+    major: bool,
+    /// Increment the minor version
+    #[arg(long, group = "part")]
+    minor: bool,
+    /// Increment the patch version, or end a pre-release
+    #[arg(long, group = "part")]
+    patch: bool,
+    /// What the tag says
+    #[arg(short, long, value_name = "TEXT")]
+    message: Option<String>,
+    /// Allow modified files; they are not part of the version
+    #[arg(long)]
+    allow_dirty: bool,
+}
+
+/// Makes the next tag and pushes it.
+pub(crate) async fn cmd_tag(context: &Context, args: &TagArgs) -> Result<Exit, CommandError> {
+    let project = context.project()?;
+    let part = part(args, project.loaded.config.version.scheme)?;
+    let source = wire::source(&project, args.allow_dirty);
+    let today = jiff::Zoned::now().date();
+    let name = source.next_tag(today, part).await?;
+    let message = match &args.message {
+        Some(message) => message.clone(),
+        None => format!("{} {name}, by {}", project.loaded.config.app, project.who),
+    };
+    let at = VersionRef::Named(args.commit.clone());
+    let version = source.publish_tag(&name, &at, &message).await?;
+    if context.global.json {
+        let line = serde_json::json!({ "tag": name, "commit": version.id });
+        context.ui.line(&line.to_string());
+    } else {
+        let shown = display::line(&name);
+        context.ui.line(&format!("tagged {} as {shown}", version.id.short()));
+        context.ui.line(&format!("next: deploy-cli deploy{} {shown}", project.env_option()));
+    }
+    Ok(Exit::Complete)
+}
+
+fn part(args: &TagArgs, scheme: SchemeName) -> Result<SemverPart, CommandError> {
+    let part = match (args.major, args.minor, args.patch) {
+        (true, ..) => Some(SemverPart::Major),
+        (_, true, _) => Some(SemverPart::Minor),
+        (.., true) => Some(SemverPart::Patch),
+        _ => None,
+    };
+    match (scheme, part) {
+        (SchemeName::Semver, None) => Err(CommandError::usage("say which part is incremented")
+            .hint("--major, --minor or --patch")),
+        (SchemeName::Date, Some(_)) => {
+            Err(CommandError::usage("date tags have no major, minor or patch"))
+        }
+        (_, part) => Ok(part.unwrap_or(SemverPart::Patch)),
+    }
+}

@@ -1,0 +1,132 @@
+//! `unlock`: remove a lock, and claims, that nobody needs any more.
+
+use clap::Args;
+use deploy_core::{model::Target, record::Exit};
+
+use crate::{
+    context::Context,
+    display,
+    error::{CommandError, Kind},
+    hosts::Filter,
+    state::{Freed, describe_holder},
+    wire::{self, FoundClaim, Wired},
+};
+
+/// Remove the lock, and what dead runs hold on the hosts
+///
+/// The lock of a run that lives is never removed: stop that run instead. Claims of runs that are
+/// proven dead are removed; for others, which may live on another machine, you are asked.
+#[derive(Debug, Args)]
+pub struct UnlockArgs {
+    /// Only claims on these hosts: globs, h[01-20], !not, @FILE, separated by commas
+    #[arg(long, value_name = "HOSTS")]
+    hosts: Vec<String>,
+    /// Remove the lock only, and do not look at the hosts
+    #[arg(long, conflicts_with = "hosts")]
+    lock_only: bool,
+    /// The runs that still hold hosts are dead for certain: do not ask
+    #[arg(short, long)]
+    yes: bool,
+}
+
+/// Frees the lock and the claims.
+pub(crate) async fn cmd_unlock(context: &Context, args: &UnlockArgs) -> Result<Exit, CommandError> {
+    let project = context.project()?;
+    match project.state.lock().free()? {
+        Freed::Alive(holder) => {
+            return Err(CommandError::locked(&holder)
+                .hint("it is at work: wait for it, or interrupt it where it runs"));
+        }
+        Freed::Removed(holder) => {
+            context.ui.line(&format!("removed the lock of {}", describe_holder(&holder)));
+        }
+        Freed::Nobody => context.ui.line(&format!("{} was not locked", project.name())),
+    }
+    if args.lock_only {
+        return Ok(Exit::Complete);
+    }
+    let groups = wire::groups(&project.loaded)?;
+    let groups = super::filtered(Filter::parse(&args.hosts, &context.cwd), groups)?;
+    let targets: std::collections::BTreeSet<Target> =
+        groups.into_iter().flat_map(|group| group.targets).collect();
+    let (run, wired) = (context.run_id(), wire::pipeline(context, &project, false)?);
+    let mut tally = Tally::default();
+    for (target, found) in wired.claims(targets, &run, &project.who).await {
+        match found {
+            Ok(Some(found)) if may_remove(context, args, &target, &found) => {
+                let removed = wired.remove_claim(&target, &found, &run, &project.who).await;
+                tally.removed(context, &target, &found, removed);
+            }
+            Ok(Some(found)) => {
+                context.ui.line(&format!("{target}: left the claim of {}", told(&found)));
+                tally.left += 1;
+            }
+            Ok(None) => {}
+            Err(error) => tally.failed(context, error),
+        }
+    }
+    Wired::close(&wired).await;
+    tally.exit()
+}
+
+#[derive(Debug, Default)]
+struct Tally {
+    left: usize,
+    failed: usize,
+}
+
+impl Tally {
+    fn removed(
+        &mut self,
+        context: &Context,
+        target: &Target,
+        found: &FoundClaim,
+        removed: Result<(), deploy_core::backend::BackendError>,
+    ) {
+        match removed {
+            Ok(()) => {
+                context.ui.line(&format!("{target}: removed the claim of {}", told(found)));
+            }
+            Err(error) => self.failed(context, error),
+        }
+    }
+
+    fn failed(&mut self, context: &Context, error: deploy_core::backend::BackendError) {
+        CommandError::from(error).print(&context.ui);
+        self.failed += 1;
+    }
+
+    fn exit(self) -> Result<Exit, CommandError> {
+        if self.left > 0 {
+            let told = format!("{} claims are left", self.left);
+            return Err(CommandError::new(Kind::Locked, told)
+                .hint("--yes removes them; be certain that those runs are dead"));
+        }
+        if self.failed > 0 {
+            let told = format!("{} hosts could not be asked for claims", self.failed);
+            return Err(CommandError::new(Kind::Incomplete, told));
+        }
+        Ok(Exit::Complete)
+    }
+}
+
+fn told(found: &FoundClaim) -> String {
+    match &found.claim {
+        Some(claim) => format!(
+            "run {} of {} since {}",
+            claim.run,
+            display::line(&claim.who),
+            crate::time::moment(claim.since)
+        ),
+        None => "a run that cannot be read".to_owned(),
+    }
+}
+
+/// A run that is proven dead needs no claim; for any other a person must say so.
+fn may_remove(context: &Context, args: &UnlockArgs, target: &Target, found: &FoundClaim) -> bool {
+    if found.is_dead() || args.yes {
+        return true;
+    }
+    let question = format!("{target}: remove the claim of {}?", told(found));
+    context.ui.can_ask() && context.ui.ask(&question, false) == Some(true)
+}

@@ -1,0 +1,95 @@
+//! `versions`: what could be deployed.
+
+use std::collections::BTreeMap;
+
+use clap::Args;
+use deploy_core::{
+    backend::{Listed, VersionSource},
+    model::VersionId,
+    record::Exit,
+};
+
+use crate::{
+    commands::survey, context::Context, error::CommandError, report::escape_json, table::Table,
+    time, wire,
+};
+
+/// List the versions that can be deployed, newest first
+#[derive(Debug, Args)]
+pub struct VersionsArgs {
+    /// How many
+    #[arg(short = 'n', long, default_value_t = 20, value_name = "NUMBER")]
+    number: usize,
+    /// Do not ask the hosts which of them are live
+    #[arg(long)]
+    offline: bool,
+}
+
+/// Lists tags, and on how many hosts each is live.
+pub(crate) async fn cmd_versions(
+    context: &Context,
+    args: &VersionsArgs,
+) -> Result<Exit, CommandError> {
+    let project = context.project()?;
+    let source = wire::lenient_source(&project);
+    let listed = source.list(args.number).await?;
+    let mut live: BTreeMap<VersionId, usize> = BTreeMap::new();
+    let mut silent = 0;
+    if !args.offline {
+        for answer in survey::ask_all(context, &project).await?.answers.into_values() {
+            match answer {
+                Ok(answer) => {
+                    if let Some(release) = answer.release() {
+                        *live.entry(release.version.id.clone()).or_default() += 1;
+                    }
+                }
+                Err(_) => silent += 1,
+            }
+        }
+    }
+    show(context, args, &listed, &live);
+    let exit = if silent > 0 { Exit::Incomplete } else { Exit::Complete };
+    if silent > 0 && !context.global.json {
+        context.ui.error_line(&format!("{silent} hosts could not be asked; `deploy-cli status`"));
+    }
+    Ok(exit)
+}
+
+fn show(
+    context: &Context,
+    args: &VersionsArgs,
+    listed: &[Listed],
+    live: &BTreeMap<VersionId, usize>,
+) {
+    let mut table = Table::new(["VERSION", "DATE", "AUTHOR", "LIVE ON", "SUBJECT"]);
+    for version in listed {
+        let hosts = live.get(&version.version.id).copied().unwrap_or(0);
+        if context.global.json {
+            let mut line = serde_json::json!(version);
+            if !args.offline {
+                line["live_on"] = hosts.into();
+            }
+            context.ui.line(&escape_json(&line.to_string()));
+        }
+        let hosts = match hosts {
+            0 => String::new(),
+            1 => "1 host".to_owned(),
+            many => format!("{many} hosts"),
+        };
+        table.row([
+            version.version.to_string(),
+            time::moment(version.date),
+            version.author.clone(),
+            hosts,
+            version.subject.clone(),
+        ]);
+    }
+    if context.global.json {
+        return;
+    }
+    if table.is_empty() {
+        context.ui.line("no version yet; `deploy-cli tag` makes one");
+    } else {
+        table.lines().iter().for_each(|line| context.ui.line(line));
+    }
+}

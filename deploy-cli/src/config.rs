@@ -1,0 +1,25 @@
+//! What `deploy.toml` says, where each value comes from, and what of it is refused.
+//!
+//! Later wins: defaults, `/etc/deploy/deploy.toml`, `deploy.toml` in the repository, its
+//! `[environment.NAME]`, `DEPLOY_CFG__SECTION__KEY` variables, options of the command line.
+
+mod amount;
+mod check;
+mod duration;
+mod error;
+mod load;
+mod locate;
+mod schema;
+
+pub use duration::{ParseSpanError, Span, short};
+pub use error::ConfigError;
+pub use load::{Loaded, Wanted, load};
+pub use locate::Place;
+pub use schema::{
+    CheckFrom, CheckSection, CheckStage, Config, GroupSection, LayoutSection, NotifySection, Pause,
+    RestartMethod, RestartSection, RunSection, SchemeName, SshSection, StepSection, StepStage,
+    TimeoutsSection, VersionSection,
+};
+
+/// What the names of variables that set a key begin with; `__` stands between section and key.
+pub const VARIABLES: &str = "DEPLOY_CFG__";

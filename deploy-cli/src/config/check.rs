@@ -1,0 +1,158 @@
+//! What types cannot say: exactly one kind of check, names told apart, hosts named once.
+
+use std::collections::BTreeSet;
+
+use super::{
+    CheckSection, Config, GroupSection, RestartMethod, RestartSection, StepStage, error::Told,
+};
+use crate::hosts;
+
+/// Refuses what would fail later, or mean something else than it seems to.
+pub(super) fn check(config: &Config) -> Result<(), Told> {
+    if !config.layout.path.is_absolute() {
+        return Err(told(["layout", "path"], "must be an absolute path on the hosts"));
+    }
+    if let Some(restart) = &config.restart {
+        check_restart(restart)?;
+    }
+    if config.group.is_empty() {
+        return Err(told([], "no [[group]] is defined: there is nothing to deploy to"));
+    }
+    unique("group", config.group.iter().map(|group| group.name.as_str()))?;
+    for (index, group) in config.group.iter().enumerate() {
+        check_group(index, group)?;
+    }
+    unique("check", config.check.iter().map(|check| check.name.as_str()))?;
+    for (index, check) in config.check.iter().enumerate() {
+        check_check(config, index, check)?;
+    }
+    unique("step", config.step.iter().map(|step| step.name.as_str()))?;
+    for (index, step) in config.step.iter().enumerate() {
+        known_group(config, "step", index, step.group.as_ref().map(AsRef::as_ref))?;
+        if step.stage == StepStage::Fetch
+            && (step.place == deploy_core::plan::StepPlace::Once || step.group.is_some())
+        {
+            let problem = "a step of stage \"fetch\" builds the release itself, which must be the \
+                           same everywhere: it runs on each host of all groups";
+            return Err(told_at("step", index, "stage", problem));
+        }
+    }
+    Ok(())
+}
+
+fn check_restart(restart: &RestartSection) -> Result<(), Told> {
+    if restart.service.is_some() && !restart.services.is_empty() {
+        return Err(told(["restart", "services"], "give either `service` or `services`"));
+    }
+    let named = restart.service.is_some() || !restart.services.is_empty();
+    match (restart.method, restart.command.is_some(), named) {
+        (RestartMethod::Command, false, _) => {
+            Err(told(["restart", "method"], "`command` needs the key `command`"))
+        }
+        (RestartMethod::Reload | RestartMethod::Hup, true, _) => {
+            Err(told(["restart", "command"], "goes with method = \"command\" only"))
+        }
+        (_, true, true) => {
+            Err(told(["restart", "command"], "give either a command or services to restart"))
+        }
+        (RestartMethod::Hup, _, false) if restart.pid_file.is_some() => Ok(()),
+        (_, false, false) => Err(told(["restart"], "needs `service`, `services` or `command`")),
+        _ => Ok(()),
+    }
+}
+
+fn check_group(index: usize, group: &GroupSection) -> Result<(), Told> {
+    if group.hosts.is_empty() && group.hosts_file.is_none() {
+        let problem = format!("group {} has no hosts: give `hosts` or `hosts_file`", group.name);
+        return Err(told(["group", &index.to_string()], problem));
+    }
+    let mut seen = BTreeSet::new();
+    for (position, host) in group.hosts.iter().enumerate() {
+        let at = ["group", &index.to_string(), "hosts", &position.to_string()];
+        let expanded = hosts::expand(host).map_err(|error| told(at, error.to_string()))?;
+        for target in expanded {
+            if !seen.insert(target.clone()) {
+                return Err(told(at, format!("{target} is named twice in group {}", group.name)));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn check_check(config: &Config, index: usize, check: &CheckSection) -> Result<(), Told> {
+    let kinds = [
+        ("port", check.port.is_some()),
+        ("http", check.http.is_some()),
+        ("command", check.command.is_some()),
+        ("script", check.script.is_some()),
+        ("service", check.service.is_some()),
+    ];
+    let given: Vec<&str> =
+        kinds.iter().filter(|(_, given)| *given).map(|(name, _)| *name).collect();
+    let at = index.to_string();
+    match given[..] {
+        [_] => {}
+        [] => {
+            let problem = "needs one of port, http, command, script or service";
+            return Err(told(["check", &at], problem));
+        }
+        [_, second, ..] => {
+            let problem =
+                format!("asks several things ({}): make each a [[check]]", given.join(", "));
+            return Err(told(["check", &at, second], problem));
+        }
+    }
+    let only = [
+        ("status", "http", check.status.is_some()),
+        ("body", "http", check.body.is_some()),
+        ("from", "http", check.from.is_some()),
+        ("stay_up", "service", check.stay_up.is_some()),
+    ];
+    for (key, kind, given_here) in only {
+        if given_here && given[0] != kind {
+            return Err(told_at("check", index, key, format!("goes with `{kind}` only")));
+        }
+    }
+    if check.port == Some(0) {
+        return Err(told_at("check", index, "port", "0 is no port"));
+    }
+    known_group(config, "check", index, check.group.as_ref().map(AsRef::as_ref))
+}
+
+fn known_group(
+    config: &Config,
+    table: &str,
+    index: usize,
+    group: Option<&str>,
+) -> Result<(), Told> {
+    let names: Vec<&str> = config.group.iter().map(|group| group.name.as_str()).collect();
+    match group {
+        Some(group) if !names.contains(&group) => Err(Told {
+            hint: Some(super::error::suggest(group, &names)),
+            ..told_at(table, index, "group", format!("there is no group {group}"))
+        }),
+        _ => Ok(()),
+    }
+}
+
+fn unique<'a>(table: &str, names: impl Iterator<Item = &'a str>) -> Result<(), Told> {
+    let mut seen = BTreeSet::new();
+    for (index, name) in names.enumerate() {
+        if name.is_empty() {
+            return Err(told_at(table, index, "name", "is empty"));
+        }
+        if !seen.insert(name) {
+            return Err(told_at(table, index, "name", format!("{name:?} is defined twice")));
+        }
+    }
+    Ok(())
+}
+
+fn told<'a>(key: impl IntoIterator<Item = &'a str>, problem: impl Into<String>) -> Told {
+    let key = key.into_iter().map(str::to_owned).collect();
+    Told { key, problem: problem.into(), hint: None }
+}
+
+fn told_at(table: &str, index: usize, key: &str, problem: impl Into<String>) -> Told {
+    told([table, &index.to_string(), key], problem)
+}

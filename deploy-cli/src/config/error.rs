@@ -1,0 +1,157 @@
+//! Why a configuration was refused: file, line, key, and what was probably meant.
+
+use std::path::PathBuf;
+
+use figment::error::Kind;
+
+use super::locate::Place;
+use crate::error::CommandError;
+
+/// Why a configuration was refused.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// There is none.
+    #[error("no deploy.toml here, nor in a directory above up to the top of the repository")]
+    Missing,
+    /// It could not be read.
+    #[error("read {}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// It is not TOML.
+    #[error("{}:{line}: {message}", path.display())]
+    Syntax {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// What the parser says.
+        message: String,
+    },
+    /// A key or its value is wrong.
+    #[error("{place}: {key}{problem}")]
+    Key {
+        /// Where it stands.
+        place: Place,
+        /// The key, with `: ` behind it, as [`show_key`] writes it.
+        key: String,
+        /// What is wrong.
+        problem: String,
+        /// What was probably meant.
+        hint: Option<String>,
+    },
+    /// `--env` is needed, or names no environment.
+    #[error("{problem}")]
+    Environment {
+        /// What is wrong.
+        problem: String,
+        /// Which there are.
+        hint: String,
+    },
+}
+
+impl From<ConfigError> for CommandError {
+    fn from(error: ConfigError) -> Self {
+        let hint = match &error {
+            ConfigError::Missing => Some("`deploy-cli init` writes one".to_owned()),
+            ConfigError::Key { hint, .. } => hint.clone(),
+            ConfigError::Environment { hint, .. } => Some(hint.clone()),
+            ConfigError::Unreadable { .. } | ConfigError::Syntax { .. } => None,
+        };
+        let error = Self::refused(error);
+        match hint {
+            Some(hint) => error.hint(hint),
+            None => error,
+        }
+    }
+}
+
+/// What is wrong, in words, with the key that it is about and a suggestion.
+pub(super) struct Told {
+    pub(super) key: Vec<String>,
+    pub(super) problem: String,
+    pub(super) hint: Option<String>,
+}
+
+/// Puts figment's error into words.
+pub(super) fn tell(error: &figment::Error) -> Told {
+    let mut key = error.path.clone();
+    let (problem, hint) = match &error.kind {
+        Kind::UnknownField(field, expected) => {
+            if key.last() != Some(field) {
+                key.push(field.clone());
+            }
+            ("unknown key".to_owned(), Some(suggest(field, expected)))
+        }
+        Kind::UnknownVariant(value, expected) => {
+            (format!("{value:?} is not one of its values"), Some(suggest(value, expected)))
+        }
+        Kind::MissingField(field) => (format!("the key `{field}` is missing"), None),
+        Kind::InvalidType(actual, expected) | Kind::InvalidValue(actual, expected) => {
+            (format!("expected {}, found {}", plain(expected), plain(&actual.to_string())), None)
+        }
+        Kind::Message(message) => (message.clone(), None),
+        other => (other.to_string(), None),
+    };
+    Told { key, problem, hint }
+}
+
+/// Says a type of Rust's as a person would.
+fn plain(kind: &str) -> String {
+    match kind {
+        "u16" => "a number from 0 to 65535".to_owned(),
+        "u32" | "u64" | "usize" => "a whole number, not negative".to_owned(),
+        "path string" => "a path".to_owned(),
+        other => other.replace("unsigned int", "the number").replace("signed int", "the number"),
+    }
+}
+
+/// The nearest of `expected`, or all of them.
+pub(super) fn suggest<S: AsRef<str>>(wrong: &str, expected: &[S]) -> String {
+    let near = expected
+        .iter()
+        .map(|known| (strsim::jaro_winkler(wrong, known.as_ref()), known.as_ref()))
+        .filter(|(likeness, _)| *likeness > 0.75)
+        .max_by(|a, b| a.0.total_cmp(&b.0));
+    match near {
+        Some((_, known)) => format!("did you mean `{known}`?"),
+        None => {
+            let all: Vec<&str> = expected.iter().map(AsRef::as_ref).collect();
+            format!("known here: {}", all.join(", "))
+        }
+    }
+}
+
+/// Shows a key as a person wrote it: `[[group]] #2 hosts: `. Empty for no key.
+pub(super) fn show_key(key: &[String]) -> String {
+    let mut shown = String::new();
+    let mut rest = key;
+    if let [table, index, more @ ..] = key
+        && let Ok(index) = index.parse::<usize>()
+    {
+        shown = format!("[[{table}]] #{}", index + 1);
+        rest = more;
+    }
+    let mut path = String::new();
+    for part in rest {
+        match part.parse::<usize>() {
+            Ok(index) if !path.is_empty() => path.push_str(&format!(" #{}", index + 1)),
+            _ if path.is_empty() => path.push_str(part),
+            _ => path.push_str(&format!(".{part}")),
+        }
+    }
+    if !path.is_empty() {
+        if !shown.is_empty() {
+            shown.push(' ');
+        }
+        shown.push_str(&path);
+    }
+    if !shown.is_empty() {
+        shown.push_str(": ");
+    }
+    shown
+}

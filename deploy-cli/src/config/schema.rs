@@ -1,0 +1,345 @@
+//! The keys of `deploy.toml`, as they are written.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use deploy_core::{
+    model::{App, Environment, GroupName},
+    plan::{BatchSize, Budget, OnAbort, OnBreach, OnFailure, Stage, StepPlace},
+};
+use figment::value::Value;
+use serde::Deserialize;
+
+use super::{amount, duration::Span};
+
+/// The whole configuration.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// What is deployed.
+    pub app: App,
+    /// Where runs and the lock live; by default within the repository.
+    pub state_dir: Option<PathBuf>,
+    /// The environment when `--env` is not given.
+    pub default_environment: Option<Environment>,
+    /// Named overlays, as they are written; the chosen one is merged already.
+    #[serde(default)]
+    pub environment: BTreeMap<String, Value>,
+    /// Which versions there are.
+    #[serde(default)]
+    pub version: VersionSection,
+    /// How hosts are reached.
+    #[serde(default)]
+    pub ssh: SshSection,
+    /// Where a release lies on a host.
+    pub layout: LayoutSection,
+    /// How the service is made to use it.
+    pub restart: Option<RestartSection>,
+    /// The groups, in order.
+    #[serde(default)]
+    pub group: Vec<GroupSection>,
+    /// What is checked.
+    #[serde(default)]
+    pub check: Vec<CheckSection>,
+    /// Steps of the app's own.
+    #[serde(default)]
+    pub step: Vec<StepSection>,
+    /// How a run behaves as a whole.
+    #[serde(default)]
+    pub run: RunSection,
+    /// Who is told of start and end.
+    pub notify: Option<NotifySection>,
+}
+
+/// `[version]`
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct VersionSection {
+    /// How tags are written and ordered.
+    pub scheme: SchemeName,
+    /// What stands before the day or the number of a tag.
+    pub prefix: Option<String>,
+    /// The branch a version must be on.
+    pub branch: Option<String>,
+    /// The remote that tags are pushed to, and whose branch is meant.
+    pub remote: Option<String>,
+}
+
+/// How version tags are written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SchemeName {
+    /// `release/2015-06-10/1`
+    Date,
+    /// `v1.4.2`
+    Semver,
+    /// Any tag, by when it was made.
+    #[default]
+    Any,
+}
+
+/// `[ssh]`
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SshSection {
+    /// The user to log in as; else what `~/.ssh/config` says.
+    pub user: Option<String>,
+    /// Another file than `~/.ssh/config`.
+    pub config: Option<PathBuf>,
+    /// How long a connection may take to come about.
+    pub connect_timeout: Option<Span>,
+    /// How often a host at work must be heard of; three silent intervals are a lost link.
+    pub heartbeat: Option<Span>,
+    /// How many connections may be coming about at once.
+    pub max_starts: Option<usize>,
+}
+
+/// `[layout]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LayoutSection {
+    /// The path that the service knows: a symlink to the live release.
+    pub path: PathBuf,
+    /// How many good releases are kept.
+    #[serde(default = "LayoutSection::default_keep")]
+    pub keep: usize,
+    /// Directories that outlive a release, linked into each.
+    #[serde(default)]
+    pub shared: Vec<String>,
+    /// The user that the service runs as.
+    pub service_user: Option<String>,
+}
+
+impl LayoutSection {
+    fn default_keep() -> usize {
+        5
+    }
+}
+
+/// `[restart]`
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RestartSection {
+    /// The service.
+    pub service: Option<String>,
+    /// Several services, in order.
+    pub services: Vec<String>,
+    /// How it is told.
+    pub method: RestartMethod,
+    /// Whether by `sudo -n`.
+    pub sudo: bool,
+    /// A command of one's own, for `method = "command"`.
+    pub command: Option<String>,
+    /// The file with the process id, for `method = "hup"` without a systemd unit.
+    pub pid_file: Option<PathBuf>,
+}
+
+/// How a service is made to use a new release.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RestartMethod {
+    /// It is restarted; with a `command`, that is run.
+    #[default]
+    Restart,
+    /// It is told to reload.
+    Reload,
+    /// It is sent SIGHUP.
+    Hup,
+    /// A command of one's own.
+    Command,
+}
+
+/// `[[group]]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GroupSection {
+    /// Its name.
+    pub name: GroupName,
+    /// Its hosts; `web[01-20]` stands for twenty.
+    #[serde(default)]
+    pub hosts: Vec<String>,
+    /// A file with one host a line, beside the configuration.
+    pub hosts_file: Option<PathBuf>,
+    /// Whether it proves a version for the others.
+    #[serde(default)]
+    pub canary: bool,
+    /// How many hosts at once.
+    #[serde(default, deserialize_with = "amount::batch")]
+    pub batch: Option<BatchSize>,
+    /// How many hosts may fail.
+    #[serde(default, deserialize_with = "amount::budget")]
+    pub max_failures: Option<Budget>,
+    /// Whether the deployer is asked after it.
+    #[serde(default)]
+    pub pause: Pause,
+    /// How long the hosts deployed so far are watched after it.
+    pub soak: Option<Span>,
+    /// How long between two rounds of checks while soaking.
+    pub interval: Option<Span>,
+}
+
+/// Whether the deployer is asked after a group.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Pause {
+    /// The next group starts by itself.
+    #[default]
+    Go,
+    /// The deployer is asked.
+    Ask,
+}
+
+/// `[[check]]`: a name, and exactly one of port, http, command, script and service.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CheckSection {
+    /// Its name.
+    pub name: String,
+    /// A TCP port of the host that must be open.
+    pub port: Option<u16>,
+    /// An URL that must answer.
+    pub http: Option<String>,
+    /// A command that must succeed on the host.
+    pub command: Option<String>,
+    /// A script of the release that must succeed.
+    pub script: Option<String>,
+    /// A service that must be up.
+    pub service: Option<String>,
+    /// After which stage it is asked.
+    #[serde(default)]
+    pub stage: CheckStage,
+    /// Only in this group.
+    pub group: Option<GroupName>,
+    /// How long the whole check may take.
+    pub timeout: Option<Span>,
+    /// How often it is asked again after "unhealthy".
+    #[serde(default)]
+    pub retries: u32,
+    /// How long between two attempts.
+    pub interval: Option<Span>,
+    /// The status that `http` must answer; any 2xx by default.
+    pub status: Option<u16>,
+    /// What the body of `http` must contain.
+    pub body: Option<String>,
+    /// Where `http` is asked from.
+    pub from: Option<CheckFrom>,
+    /// How long `service` must stay up.
+    pub stay_up: Option<Span>,
+}
+
+/// After which stage a check is asked.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CheckStage {
+    /// After the version was put beside the live one.
+    Fetch,
+    /// After the switch, before the restart.
+    Promote,
+    /// After the restart.
+    #[default]
+    Check,
+}
+
+impl From<CheckStage> for Stage {
+    fn from(stage: CheckStage) -> Self {
+        match stage {
+            CheckStage::Fetch => Self::Fetch,
+            CheckStage::Promote => Self::Promote,
+            CheckStage::Check => Self::Check,
+        }
+    }
+}
+
+/// Where an HTTP check is asked from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CheckFrom {
+    /// The host itself.
+    Host,
+    /// The deployer's machine.
+    Deployer,
+}
+
+/// `[[step]]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StepSection {
+    /// Its name.
+    pub name: String,
+    /// When it runs.
+    pub stage: StepStage,
+    /// Where it runs.
+    #[serde(rename = "where", default = "StepSection::default_place")]
+    pub place: StepPlace,
+    /// What it runs, by `sh`.
+    pub command: String,
+    /// How long it may take.
+    pub timeout: Option<Span>,
+    /// Only in this group.
+    pub group: Option<GroupName>,
+}
+
+impl StepSection {
+    fn default_place() -> StepPlace {
+        StepPlace::Each
+    }
+}
+
+/// When a step runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StepStage {
+    /// In the new release, before it counts as complete.
+    Fetch,
+    /// Before the switch.
+    BeforePromote,
+    /// After the checks passed.
+    AfterCheck,
+}
+
+/// `[run]`
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RunSection {
+    /// How many hosts of the whole run may fail.
+    #[serde(deserialize_with = "amount::budget")]
+    pub max_failures: Option<Budget>,
+    /// What is done with a host that failed within the budget.
+    pub on_failure: OnFailure,
+    /// What is done when a budget is exceeded.
+    pub on_breach: OnBreach,
+    /// What is done when the run is interrupted and nobody can be asked.
+    pub on_abort: OnAbort,
+    /// How many hosts go back at once.
+    #[serde(deserialize_with = "amount::batch")]
+    pub rollback_batch: Option<BatchSize>,
+    /// How often a call that failed in passing is made.
+    pub attempts: Option<u32>,
+    /// How long each stage may take.
+    pub timeouts: TimeoutsSection,
+}
+
+/// `[run.timeouts]`
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TimeoutsSection {
+    /// Reaching a host and asking what it serves.
+    pub connect: Option<Span>,
+    /// Bringing a version there, its own steps included.
+    pub fetch: Option<Span>,
+    /// Switching.
+    pub promote: Option<Span>,
+    /// Restarting the service.
+    pub restart: Option<Span>,
+    /// Marking good, and pruning.
+    pub finalize: Option<Span>,
+}
+
+/// `[notify]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NotifySection {
+    /// Gets each start and end event as JSON on its standard input.
+    pub command: String,
+    /// How long it may take; 10 seconds by default.
+    pub timeout: Option<Span>,
+}

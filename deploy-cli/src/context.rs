@@ -1,0 +1,91 @@
+//! What every command starts from: the command line, the terminal, the repository, the
+//! configuration.
+
+use std::{path::PathBuf, sync::Arc};
+
+use deploy_core::record::RunId;
+
+use crate::{
+    args::GlobalArgs,
+    config::{self, Loaded, Wanted},
+    error::CommandError,
+    observers::Touched,
+    repo::Repo,
+    state::StateDir,
+    ui::Ui,
+    who,
+    wire::Customize,
+};
+
+/// What every command starts from.
+#[derive(Clone)]
+pub struct Context {
+    /// What holds for all commands.
+    pub global: GlobalArgs,
+    /// The terminal.
+    pub ui: Ui,
+    /// Where the person stands.
+    pub cwd: PathBuf,
+    /// What a site adds to the pipeline.
+    pub(crate) customize: Arc<Customize>,
+    /// Whether any target was touched.
+    pub(crate) touched: Touched,
+}
+
+/// A repository with its configuration, for one environment.
+#[derive(Debug, Clone)]
+pub struct Project {
+    /// The repository.
+    pub repo: Repo,
+    /// The configuration.
+    pub loaded: Loaded,
+    /// Where its runs live.
+    pub state: StateDir,
+    /// Who runs the command.
+    pub who: String,
+}
+
+impl Context {
+    /// Finds the repository and reads its configuration.
+    ///
+    /// # Errors
+    /// Refused when there is no repository, or the configuration is wrong.
+    pub fn project(&self) -> Result<Project, CommandError> {
+        let repo = Repo::find(&self.cwd)?;
+        let loaded = config::load(&Wanted {
+            file: self.global.config.clone(),
+            environment: self.global.env.clone(),
+            cwd: self.cwd.clone(),
+            top: Some(repo.top.clone()),
+            system: Some(PathBuf::from("/etc/deploy/deploy.toml")),
+        })?;
+        let config = &loaded.config;
+        let environment = loaded.environment.as_ref();
+        let state = StateDir::new(config.state_dir.as_deref(), &repo, &config.app, environment);
+        let who = who::who(self.global.as_who.as_deref());
+        Ok(Project { repo, loaded, state, who })
+    }
+
+    /// An id for a run that starts now, or for a command that only asks.
+    pub fn run_id(&self) -> RunId {
+        let now = jiff::Timestamp::now();
+        // Two runs of the same second on machines that share a directory differ by process and
+        // fraction of the second; a clash is refused when the run's directory is made.
+        let salt = std::process::id().wrapping_mul(31) ^ now.subsec_nanosecond().unsigned_abs();
+        let salt = u16::try_from((salt ^ (salt >> 16)) & 0xffff).unwrap_or_default();
+        RunId::at(now, salt)
+    }
+}
+
+impl Project {
+    /// The part of a command line that names this environment: ` --env beta`, or nothing.
+    pub fn env_option(&self) -> String {
+        self.loaded.environment.as_ref().map_or(String::new(), |env| format!(" --env {env}"))
+    }
+
+    /// `app` or `app in beta`.
+    pub fn name(&self) -> String {
+        let app = &self.loaded.config.app;
+        self.loaded.environment.as_ref().map_or(app.to_string(), |env| format!("{app} in {env}"))
+    }
+}

@@ -1,0 +1,207 @@
+//! `--hosts`: which of the configured hosts a command is about.
+
+use std::{collections::BTreeSet, path::Path};
+
+use deploy_core::model::{Group, Target};
+use globset::{GlobBuilder, GlobMatcher};
+
+use super::{HostsFileError, PatternError, pattern::expand_text, read_file};
+
+/// Why a filter was refused.
+#[derive(Debug, thiserror::Error)]
+pub enum FilterError {
+    /// A part cannot be read.
+    #[error("--hosts {0:?}")]
+    Part(String, #[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The file of a part cannot be read.
+    #[error("--hosts @{0}")]
+    File(String, #[source] HostsFileError),
+    /// A part matches none of the hosts, which is a slip more often than a wish.
+    #[error("--hosts {part:?} matches no host")]
+    Unmatched {
+        /// The part.
+        part: String,
+        /// The configured hosts that it might mean.
+        near: Vec<String>,
+    },
+    /// All together match none.
+    #[error("--hosts matches no host")]
+    Nothing,
+}
+
+/// A filter: parts between commas, each a glob, a range, `@FILE`, or one of these with a `!` that
+/// takes away. Only negative parts take away from all hosts.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    parts: Vec<Part>,
+}
+
+#[derive(Debug, Clone)]
+struct Part {
+    text: String,
+    negative: bool,
+    matchers: Vec<GlobMatcher>,
+    names: BTreeSet<String>,
+}
+
+impl Filter {
+    /// Reads a filter. Relative files are meant from `directory`.
+    ///
+    /// # Errors
+    /// [`FilterError`] when a part cannot be read.
+    pub fn parse(texts: &[String], directory: &Path) -> Result<Self, FilterError> {
+        let mut parts = Vec::new();
+        for text in texts.iter().flat_map(|text| split(text)) {
+            parts.push(Part::parse(&text, directory)?);
+        }
+        Ok(Self { parts })
+    }
+
+    /// Keeps the targets that are meant; groups that are left empty go.
+    ///
+    /// # Errors
+    /// [`FilterError`] when a part, or all together, match nothing.
+    pub fn apply(&self, groups: Vec<Group>) -> Result<Vec<Group>, FilterError> {
+        if self.parts.is_empty() {
+            return Ok(groups);
+        }
+        for part in &self.parts {
+            let mut targets = groups.iter().flat_map(|group| &group.targets);
+            if !targets.any(|target| part.matches(target)) {
+                return Err(FilterError::Unmatched {
+                    part: part.text.clone(),
+                    near: near(&part.text, &groups),
+                });
+            }
+        }
+        let positive = self.parts.iter().any(|part| !part.negative);
+        let meant = |target: &Target| {
+            let named =
+                |negative| self.parts.iter().any(|p| p.negative == negative && p.matches(target));
+            (!positive || named(false)) && !named(true)
+        };
+        let mut kept = groups;
+        for group in &mut kept {
+            group.targets.retain(meant);
+        }
+        kept.retain(|group| !group.targets.is_empty());
+        if kept.is_empty() { Err(FilterError::Nothing) } else { Ok(kept) }
+    }
+}
+
+impl Part {
+    fn parse(text: &str, directory: &Path) -> Result<Self, FilterError> {
+        let (negative, body) = match text.strip_prefix('!') {
+            Some(body) => (true, body.trim()),
+            None => (false, text),
+        };
+        let mut part =
+            Self { text: text.to_owned(), negative, matchers: Vec::new(), names: BTreeSet::new() };
+        if let Some(file) = body.strip_prefix('@') {
+            let targets = read_file(&directory.join(file))
+                .map_err(|error| FilterError::File(file.to_owned(), error))?;
+            part.names = targets.into_iter().map(String::from).collect();
+            return Ok(part);
+        }
+        let wrong = |error| FilterError::Part(text.to_owned(), error);
+        let names = expand_text(body).map_err(|error: PatternError| wrong(error.into()))?;
+        for name in names {
+            if name.contains(['*', '?']) {
+                // Brackets are ranges here, never a glob's classes: those left are an address.
+                let plain = name.replace('[', "\\[").replace(']', "\\]");
+                let glob = GlobBuilder::new(&plain).backslash_escape(true).build();
+                part.matchers.push(glob.map_err(|error| wrong(error.into()))?.compile_matcher());
+            } else {
+                part.names.insert(name);
+            }
+        }
+        Ok(part)
+    }
+
+    fn matches(&self, target: &Target) -> bool {
+        self.names.contains(target.as_str())
+            || self.matchers.iter().any(|matcher| matcher.is_match(target.as_str()))
+    }
+}
+
+/// Splits at commas that are not within brackets.
+fn split(text: &str) -> Vec<String> {
+    let mut parts = vec![String::new()];
+    let mut depth = 0usize;
+    for c in text.chars() {
+        match c {
+            '[' => depth += 1,
+            ']' => depth = depth.saturating_sub(1),
+            ',' if depth == 0 => {
+                parts.push(String::new());
+                continue;
+            }
+            _ => {}
+        }
+        if let Some(last) = parts.last_mut() {
+            last.push(c);
+        }
+    }
+    parts.into_iter().map(|part| part.trim().to_owned()).filter(|part| !part.is_empty()).collect()
+}
+
+fn near(part: &str, groups: &[Group]) -> Vec<String> {
+    let wanted = part.trim_start_matches(['!', '@']);
+    let mut near: Vec<(f64, &Target)> = groups
+        .iter()
+        .flat_map(|group| &group.targets)
+        .map(|target| (strsim::jaro_winkler(wanted, target.as_str()), target))
+        .filter(|(likeness, _)| *likeness > 0.8)
+        .collect();
+    near.sort_by(|a, b| b.0.total_cmp(&a.0));
+    near.into_iter().take(3).map(|(_, target)| target.to_string()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use deploy_core::model::GroupName;
+
+    use super::*;
+
+    fn groups() -> Vec<Group> {
+        let group = |name: &str, hosts: &[&str]| {
+            let targets = hosts.iter().map(|host| Target::new(*host).unwrap()).collect();
+            Group::new(GroupName::new(name).unwrap(), targets)
+        };
+        vec![group("canary", &["h01"]), group("default", &["h02", "h03", "db1", "web.x.org"])]
+    }
+
+    fn kept(texts: &[&str]) -> Result<Vec<String>, FilterError> {
+        let texts: Vec<String> = texts.iter().map(|text| (*text).to_owned()).collect();
+        let groups = Filter::parse(&texts, Path::new("."))?.apply(groups())?;
+        Ok(groups.iter().flat_map(|g| &g.targets).map(|target| target.to_string()).collect())
+    }
+
+    #[test]
+    fn globs_ranges_negations_and_lists() {
+        assert_eq!(kept(&[]).unwrap().len(), 5);
+        assert_eq!(kept(&["h*"]).unwrap(), ["h01", "h02", "h03"]);
+        assert_eq!(kept(&["h[01-02],db1"]).unwrap(), ["h01", "h02", "db1"]);
+        assert_eq!(kept(&["!h*"]).unwrap(), ["db1", "web.x.org"]);
+        assert_eq!(kept(&["h*", "!h0[1,3]"]).unwrap(), ["h02"]);
+        assert_eq!(kept(&["*.x.org"]).unwrap(), ["web.x.org"]);
+    }
+
+    #[test]
+    fn files_of_hosts() {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("some"), "# these\n\nh[01-02] # two\n").unwrap();
+        let filter = Filter::parse(&["@some".to_owned()], directory.path()).unwrap();
+        assert_eq!(filter.apply(groups()).unwrap().len(), 2);
+        assert!(Filter::parse(&["@none".to_owned()], directory.path()).is_err());
+    }
+
+    #[test]
+    fn what_matches_nothing_is_said() {
+        assert!(matches!(kept(&["x*"]), Err(FilterError::Unmatched { .. })));
+        assert!(matches!(kept(&["h01,!h*"]), Err(FilterError::Nothing)));
+        let Err(FilterError::Unmatched { near, .. }) = kept(&["h04"]) else { panic!("accepted") };
+        assert!(near.contains(&"h03".to_owned()), "{near:?}");
+        assert!(kept(&["h[1-"]).is_err());
+    }
+}

@@ -1,0 +1,70 @@
+//! The reference of the command line, made from the very definitions that parse it.
+
+use std::fmt::Write;
+
+use clap::{Arg, Command, CommandFactory};
+
+use crate::args::Cli;
+
+/// The reference as Markdown: what `docs/cli.md` holds.
+pub fn markdown() -> String {
+    let mut cli = Cli::command();
+    cli.build();
+    let mut text = String::from(
+        "# Command line\n\n<!-- Made from the program itself; a test keeps \
+                                 it current: `UPDATE_DOCS=1 cargo test -p deploy-cli`. -->\n\n",
+    );
+    about(&mut text, &cli);
+    let global: Vec<&Arg> = cli.get_arguments().filter(|arg| arg.is_global_set()).collect();
+    text.push_str("## Options of all commands\n\n");
+    global.iter().for_each(|arg| argument(&mut text, arg));
+    for command in cli.get_subcommands().filter(|command| command.get_name() != "help") {
+        let _ = write!(text, "\n## {}\n\n", command.get_name());
+        about(&mut text, command);
+        let usage = command.clone().render_usage().to_string();
+        let _ = writeln!(text, "    {}\n", usage.trim_start_matches("Usage: "));
+        command
+            .get_arguments()
+            .filter(|arg| {
+                !arg.is_global_set() && !matches!(arg.get_id().as_str(), "help" | "version")
+            })
+            .for_each(|arg| argument(&mut text, arg));
+    }
+    while text.ends_with("\n\n") {
+        text.pop();
+    }
+    text
+}
+
+fn about(text: &mut String, command: &Command) {
+    let about = command.get_long_about().or_else(|| command.get_about());
+    if let Some(about) = about {
+        let _ = writeln!(text, "{about}\n");
+    }
+}
+
+fn argument(text: &mut String, argument: &Arg) {
+    let value = argument
+        .get_value_names()
+        .filter(|_| argument.get_action().takes_values())
+        .map_or(String::new(), |names| names.iter().map(|name| format!(" {name}")).collect());
+    let name = match (argument.get_short(), argument.get_long()) {
+        (Some(short), Some(long)) => format!("-{short}, --{long}{value}"),
+        (None, Some(long)) => format!("--{long}{value}"),
+        (Some(short), None) => format!("-{short}{value}"),
+        (None, None) => format!("[{}]", value.trim()),
+    };
+    let help = argument.get_help().map(ToString::to_string).unwrap_or_default();
+    let defaults: Vec<String> = argument
+        .get_default_values()
+        .iter()
+        .filter(|_| argument.get_action().takes_values())
+        .map(|value| value.to_string_lossy().into_owned())
+        .collect();
+    let default = if defaults.is_empty() {
+        String::new()
+    } else {
+        format!(" (default: {})", defaults.join(" "))
+    };
+    let _ = writeln!(text, "- `{name}`: {help}{default}");
+}

@@ -1,0 +1,14 @@
+//! What a run looks like: all views are made from the same events.
+
+mod failure;
+mod json;
+mod live;
+mod plain;
+mod plan_view;
+mod summary_view;
+
+pub use json::{JsonReporter, escape_json};
+pub use live::{LiveReporter, Screen};
+pub use plain::PlainReporter;
+pub use plan_view::plan_lines;
+pub use summary_view::{Finish, summary_lines};

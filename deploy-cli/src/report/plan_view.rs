@@ -1,0 +1,214 @@
+//! A plan, for a person to say yes to.
+
+use std::collections::BTreeMap;
+
+use deploy_core::{
+    backend::Relation,
+    model::{Gate, Release},
+    plan::{Change, Direction, Plan, PlannedGroup, Transition, Work},
+};
+
+use crate::{config::short, display, table::Table, ui::Ui};
+
+/// The most commits of one transition that are shown.
+const COMMITS: usize = 20;
+
+/// The plan in lines, escaped and painted.
+pub fn plan_lines(plan: &Plan, ui: &Ui) -> Vec<String> {
+    let mut lines = vec![ui.paint(ui.strong(), &heading(plan))];
+    for group in &plan.groups {
+        lines.push(String::new());
+        lines.extend(group_lines(plan, group, ui));
+    }
+    for transition in &plan.transitions {
+        lines.push(String::new());
+        lines.extend(transition_lines(plan, transition, ui));
+    }
+    lines.push(String::new());
+    lines.extend(what_is_done(plan));
+    if let Some(allowance) = &plan.allowance {
+        lines.push(format!("budget of the run: {}", allowance));
+    }
+    for warning in &plan.warnings {
+        lines.push(ui.paint(ui.note(), &format!("warning: {}", display::line(warning))));
+    }
+    lines
+}
+
+fn heading(plan: &Plan) -> String {
+    let app = &plan.app;
+    let place = plan.environment.as_ref().map_or(String::new(), |env| format!(" in {env}"));
+    let what = match (&plan.version, plan.direction) {
+        (Some(version), Direction::Forward) => {
+            let name = display::line(version.name.as_deref().unwrap_or_default()).into_owned();
+            format!("deploy {app}{place}: {name} ({})", version.id.short())
+        }
+        (Some(version), Direction::Back) => {
+            format!("roll back {app}{place} to {}", display::line(&version.to_string()))
+        }
+        (None, _) => format!("roll back {app}{place}: each host to its last good version"),
+    };
+    let changes = plan.changes().filter(|(_, change)| change.work != Work::Nothing).count();
+    let hosts = plan.targets().count();
+    format!("{what} — {changes} of {hosts} hosts change")
+}
+
+fn group_lines(plan: &Plan, group: &PlannedGroup, ui: &Ui) -> Vec<String> {
+    let hosts = group.batches.iter().map(Vec::len).sum::<usize>() + group.lost.len();
+    let mut title = format!("group {}: {}", group.name, count(hosts, "host"));
+    if group.canary {
+        title.push_str(", canary");
+    }
+    if plan.direction == Direction::Forward {
+        let sizes: Vec<String> = group.batches.iter().map(|b| b.len().to_string()).collect();
+        if sizes.len() > 1 {
+            title.push_str(&format!(", batches of {}", sizes.join(" + ")));
+        }
+        title.push_str(&format!(", {}", group.allowance));
+    }
+    let mut lines = vec![ui.paint(ui.strong(), &title)];
+    let mut table = Table::default();
+    for (number, batch) in group.batches.iter().enumerate() {
+        for change in batch {
+            let batch =
+                if group.batches.len() > 1 { format!("[{}]", number + 1) } else { String::new() };
+            table.row(row(plan, change, batch));
+        }
+    }
+    lines.extend(table.lines().into_iter().map(|line| format!("  {line}")));
+    for lost in &group.lost {
+        let line = format!(
+            "  {}  cannot be deployed to: {}",
+            display::line(lost.target.as_str()),
+            super::failure::told(&lost.failure)
+        );
+        lines.push(ui.paint(ui.bad(), &line));
+    }
+    if let Some(gate) = gate(&group.gate) {
+        lines.push(format!("  then: {gate}"));
+    }
+    lines
+}
+
+fn row(plan: &Plan, change: &Change, batch: String) -> Vec<String> {
+    let shown = |release: &Option<Release>| release.as_ref().map_or("nothing".into(), show_release);
+    let what = match change.work {
+        Work::Nothing => format!("{} (unchanged)", shown(&change.to)),
+        Work::Confirm => format!("{} (again: it is not known to be good)", shown(&change.to)),
+        Work::Move => format!("{} → {}", shown(&change.from), shown(&change.to)),
+    };
+    let mut notes = Vec::new();
+    if change.work != Work::Nothing {
+        match relation(plan, change) {
+            Some(Relation::Backward) => notes.push("BACKWARDS".to_owned()),
+            Some(Relation::Diverged) => notes.push("DIVERGED".to_owned()),
+            _ => {}
+        }
+        if plan.direction == Direction::Forward {
+            notes.push(match &change.back {
+                Some(back) if Some(back) != change.from.as_ref() => {
+                    format!("way back: {}", show_release(back))
+                }
+                Some(_) => String::new(),
+                None => "no way back: first deploy".to_owned(),
+            });
+        }
+    }
+    notes.retain(|note| !note.is_empty());
+    vec![batch, change.target.to_string(), what, notes.join(", ")]
+}
+
+/// The name of a release, with the beginning of its id where the name does not say it.
+fn show_release(release: &Release) -> String {
+    release.version.to_string()
+}
+
+fn relation(plan: &Plan, change: &Change) -> Option<Relation> {
+    let (from, to) = (change.from.as_ref()?, change.to.as_ref()?);
+    let between =
+        plan.transitions.iter().find(|t| t.from == from.version.id && t.to == to.version.id)?;
+    Some(between.changes.relation)
+}
+
+fn transition_lines(plan: &Plan, transition: &Transition, ui: &Ui) -> Vec<String> {
+    let mut names: BTreeMap<&str, String> = BTreeMap::new();
+    for (_, change) in plan.changes() {
+        for release in [&change.from, &change.to].into_iter().flatten() {
+            names.insert(release.version.id.as_str(), release.version.to_string());
+        }
+    }
+    let name = |id: &deploy_core::model::VersionId| {
+        let name = names.get(id.as_str()).map_or_else(|| id.short().to_owned(), Clone::clone);
+        display::line(&name).into_owned()
+    };
+    let commits = &transition.changes.commits;
+    let what = match transition.changes.relation {
+        Relation::Same => "the same version".to_owned(),
+        Relation::Forward => format!("{} arrive", count(commits.len(), "commit")),
+        Relation::Backward => format!("{} LEAVE: it is older", count(commits.len(), "commit")),
+        Relation::Diverged => "DIVERGED: each has commits that the other lacks".to_owned(),
+        Relation::Unknown => "not known here: nothing can be said about the commits".to_owned(),
+    };
+    let title = format!("{} → {}: {what}", name(&transition.from), name(&transition.to));
+    let mut lines = vec![ui.paint(ui.strong(), &title)];
+    for commit in commits.iter().take(COMMITS) {
+        lines.push(format!(
+            "  {}  {}  {}",
+            commit.id.short(),
+            display::line(&commit.subject),
+            ui.paint(ui.dim(), &format!("({})", display::line(&commit.author)))
+        ));
+    }
+    if commits.len() > COMMITS {
+        lines.push(format!("  … and {} more", commits.len() - COMMITS));
+    }
+    lines
+}
+
+fn what_is_done(plan: &Plan) -> Vec<String> {
+    let mut lines = Vec::new();
+    for step in &plan.steps {
+        let place = match step.policy.place {
+            deploy_core::plan::StepPlace::Once => "once",
+            deploy_core::plan::StepPlace::Each => "on each host",
+        };
+        let moment = match step.policy.moment {
+            deploy_core::plan::StepMoment::BeforePromote => "before promote",
+            deploy_core::plan::StepMoment::AfterCheck => "after check",
+        };
+        lines.push(format!(
+            "step    {}: {} ({moment}, {place})",
+            display::line(&step.policy.name),
+            display::line(&step.does)
+        ));
+    }
+    for restart in &plan.restarts {
+        lines.push(format!("restart {}", display::line(restart)));
+    }
+    for check in &plan.checks {
+        let group =
+            check.policy.group.as_ref().map_or(String::new(), |group| format!(", only {group}"));
+        lines.push(format!(
+            "check   {}: {} (after {}, within {}{group})",
+            display::line(&check.policy.name),
+            display::line(&check.asks),
+            check.policy.stage,
+            short(check.policy.timeout),
+        ));
+    }
+    lines
+}
+
+fn gate(gate: &Gate) -> Option<String> {
+    let soak = gate
+        .soak
+        .map(|soak| format!("watch for {}, checks every {}", short(soak), short(gate.interval)));
+    let ask = gate.ask.then(|| "ask".to_owned());
+    let both: Vec<String> = soak.into_iter().chain(ask).collect();
+    (!both.is_empty()).then(|| both.join(", then "))
+}
+
+/// `1 host`, `2 hosts`.
+pub(super) fn count(number: usize, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}

@@ -1,0 +1,229 @@
+//! What a run came to, for a stranger to understand (rule 18).
+
+use deploy_core::{
+    model::{Scheme, Target, Version},
+    plan::Direction,
+    record::{Command, Counts, End, Exit, Served, Summary, TargetSummary},
+};
+
+use super::{failure, plan_view::count};
+use crate::{config::short, display, table::Table, ui::Ui};
+
+/// The most hosts that are named in a line or in the command that finishes the rest.
+const NAMED: usize = 10;
+
+/// What is needed to write the command that finishes the rest.
+#[derive(Debug, Clone)]
+pub struct Finish {
+    /// By which a tag is told from a branch: only a tag is exact.
+    pub scheme: Scheme,
+    /// ` --env beta`, or nothing.
+    pub env_option: String,
+    /// The `--hosts` of the run, where it had any.
+    pub hosts: Vec<String>,
+}
+
+/// The summary in lines, escaped and painted.
+pub fn summary_lines(summary: &Summary, finish: &Finish, ui: &Ui) -> Vec<String> {
+    let mut lines = vec![verdict(summary, ui)];
+    if let Some(reason) = &summary.reason {
+        lines.push(format!("  {}", display::block(reason)));
+    }
+    if let Some(breach) = &summary.breach {
+        lines.push(format!("  stopped: {}", display::line(breach)));
+    }
+    if summary.plan.is_some() {
+        lines.push(format!("  {}", counts(&summary.counts(), is_back(summary))));
+    }
+    lines.extend(clusters(summary, ui));
+    lines.extend(elsewhere(summary, ui));
+    for (target, message) in &summary.warnings {
+        let target = target.as_ref().map_or(String::new(), |target| format!("{target}: "));
+        lines.push(ui.paint(ui.note(), &format!("warning: {target}{}", display::line(message))));
+    }
+    lines.extend(next(summary, finish, ui));
+    lines
+}
+
+fn is_back(summary: &Summary) -> bool {
+    match &summary.plan {
+        Some(plan) => plan.direction == Direction::Back,
+        None => summary.info.as_ref().is_some_and(|info| info.command == Command::Rollback),
+    }
+}
+
+fn verdict(summary: &Summary, ui: &Ui) -> String {
+    let what = match summary.plan.as_ref().and_then(|plan| plan.version.as_ref()) {
+        Some(version) => display::line(&version.to_string()).into_owned(),
+        None if is_back(summary) => "the last good versions".to_owned(),
+        None => "the run".to_owned(),
+    };
+    let counts = summary.counts();
+    let back = is_back(summary);
+    let (paint, text) = match summary.exit {
+        Some(Exit::Complete) if back => (ui.good(), format!("rolled back to {what}")),
+        Some(Exit::Complete) => (ui.good(), format!("deployed {what}")),
+        Some(Exit::Incomplete) => {
+            let missing = counts.planned - counts.deployed - counts.unchanged;
+            (ui.note(), format!("deployed {what}, but not on {}", count(missing, "host")))
+        }
+        Some(Exit::RolledBack) => {
+            (ui.bad(), format!("{what} failed; all touched hosts are back and healthy"))
+        }
+        Some(Exit::Mixed) => (ui.bad(), format!("{what}: the fleet is MIXED; see below")),
+        Some(Exit::Interrupted) => (ui.note(), format!("{what}: interrupted")),
+        Some(Exit::Locked) => (ui.bad(), format!("{what}: locked by another run")),
+        Some(Exit::Refused | Exit::Usage) => {
+            (ui.bad(), format!("{what}: refused; nothing was touched"))
+        }
+        None => (ui.bad(), format!("{what}: no end is recorded: it runs still, or died")),
+    };
+    let code = summary.exit.map_or(String::new(), |exit| format!(", exit {}", exit.code()));
+    let run = summary.info.as_ref().map_or(String::new(), |info| format!("run {}, ", info.run));
+    format!("{}  ({run}{}{code})", ui.paint(paint, &text), short(summary.duration))
+}
+
+fn counts(counts: &Counts, back: bool) -> String {
+    let deployed = if back { "brought back" } else { "deployed" };
+    let parts = [
+        (counts.deployed, deployed),
+        (counts.unchanged, "unchanged"),
+        (counts.reverted, "went back"),
+        (counts.failed, "failed"),
+        (counts.unreachable, "unreachable"),
+        (counts.unknown, "unknown"),
+        (counts.not_attempted, "not attempted"),
+        (counts.open, "not ended"),
+    ];
+    let told: Vec<String> = parts
+        .iter()
+        .filter(|(number, _)| *number > 0)
+        .map(|(number, what)| format!("{number} {what}"))
+        .collect();
+    format!("{}: {}", count(counts.planned, "host"), told.join(", "))
+}
+
+/// Equal failures once, with the hosts that met them.
+fn clusters(summary: &Summary, ui: &Ui) -> Vec<String> {
+    let mut lines = Vec::new();
+    for cluster in summary.clusters() {
+        let told = failure::told(&cluster.failure);
+        let hosts = count(cluster.targets.len(), "host");
+        lines.push(String::new());
+        lines.push(ui.paint(ui.bad(), &format!("{hosts}: {}: {told}", cluster.failure.stage)));
+        lines.push(format!("    on {}", names(&cluster.targets)));
+        if let Some(hint) = &cluster.failure.hint {
+            lines.push(format!("    {} {}", ui.paint(ui.note(), "hint:"), display::line(hint)));
+        }
+        lines.extend(failure::evidence(&cluster.failure, super::plain::EVIDENCE));
+    }
+    lines
+}
+
+fn names(targets: &[Target]) -> String {
+    let shown: Vec<&str> = targets.iter().take(NAMED).map(Target::as_str).collect();
+    let more = targets.len().saturating_sub(NAMED);
+    if more > 0 { format!("{} and {more} more", shown.join(", ")) } else { shown.join(", ") }
+}
+
+/// What each host serves that is not where it should be.
+fn elsewhere(summary: &Summary, ui: &Ui) -> Vec<String> {
+    let mut table = Table::default();
+    for (target, ended) in summary.in_order() {
+        if !ended.end.as_ref().is_some_and(End::is_success) {
+            let end = ended.end.as_ref().map_or("not ended".to_owned(), failure::end);
+            table.row([target.to_string(), end, serves(ended)]);
+        }
+    }
+    let rows = table.lines();
+    if rows.is_empty() {
+        return Vec::new();
+    }
+    let title = if is_back(summary) { "not brought back:" } else { "not on it:" };
+    let mut lines = vec![String::new(), ui.paint(ui.strong(), title)];
+    lines.extend(rows.into_iter().map(|row| format!("  {row}")));
+    lines
+}
+
+fn serves(summary: &TargetSummary) -> String {
+    let change = summary.change.as_ref();
+    let planned = |release: Option<&deploy_core::model::Release>| match release {
+        Some(release) => format!("serves {}", display::line(&release.to_string())),
+        None => "serves nothing".to_owned(),
+    };
+    match &summary.end {
+        Some(End::Reverted { .. }) => planned(change.and_then(|change| change.back.as_ref())),
+        Some(End::NotAttempted) => planned(change.and_then(|change| change.from.as_ref())),
+        Some(End::Failed { served, .. }) => match served {
+            Served::NeverAsked => "serves what it served before".to_owned(),
+            served => format!("serves {}", failure::served(served)),
+        },
+        Some(End::Unreachable { served, .. }) => format!("last known: {}", failure::served(served)),
+        Some(End::Unknown { one_of, .. }) => {
+            let all: Vec<String> = one_of.iter().map(failure::served).collect();
+            format!("serves {}", all.join(" or "))
+        }
+        Some(End::Deployed | End::Unchanged) => String::new(),
+        None => "`deploy-cli status` asks what it serves".to_owned(),
+    }
+}
+
+/// What to do next: the one command that finishes the rest.
+fn next(summary: &Summary, finish: &Finish, ui: &Ui) -> Vec<String> {
+    let unfinished = summary.unfinished();
+    if unfinished.is_empty() || summary.plan.is_none() {
+        return Vec::new();
+    }
+    let env = &finish.env_option;
+    let run = summary.info.as_ref().map_or("last".to_owned(), |info| info.run.to_string());
+    let mut lines = vec![String::new()];
+    let unknown = summary.counts().unknown + summary.counts().open;
+    if unknown > 0 {
+        lines.push(format!("what they serve now: deploy-cli status{env}"));
+    }
+    if summary.exit == Some(Exit::RolledBack) {
+        lines.push(format!("what each host said: deploy-cli show{env} {run}"));
+        return lines;
+    }
+    let command = if is_back(summary) { "rollback" } else { "deploy" };
+    let version = summary.plan.as_ref().and_then(|plan| plan.version.as_ref());
+    let version = version.map_or(String::new(), |version| format!(" {}", exact(version, finish)));
+    let hosts = match (unfinished.len(), finish.hosts.is_empty()) {
+        (number, _) if number <= NAMED => {
+            let names: Vec<&str> = unfinished.iter().map(|target| target.as_str()).collect();
+            format!(" --hosts {}", quoted(&names.join(",")))
+        }
+        (_, true) => String::new(),
+        (_, false) => format!(" --hosts {}", quoted(&finish.hosts.join(","))),
+    };
+    let command = format!("deploy-cli {command}{env}{version}{hosts}");
+    lines.push(format!("finish the rest:     {}", ui.paint(ui.strong(), &command)));
+    lines
+}
+
+/// The name by which exactly this version is found again: its tag, where that is plain, else its
+/// id.
+fn exact(version: &Version, finish: &Finish) -> String {
+    let plain =
+        |name: &str| name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._/+-".contains(&b));
+    match &version.name {
+        Some(name)
+            if finish.scheme != Scheme::Any
+                && finish.scheme.matches(name)
+                && plain(name)
+                && !name.starts_with('-') =>
+        {
+            name.clone()
+        }
+        _ => version.id.as_str().to_owned(),
+    }
+}
+
+fn quoted(text: &str) -> String {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"._/+-,@:".contains(&b);
+    if text.bytes().all(plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", display::line(text).replace('\'', "'\\''"))
+    }
+}

@@ -1,0 +1,118 @@
+//! Where runs live: the lock, and for each run its plan, its journal and its hosts' output.
+
+mod file_lock;
+mod held;
+mod open;
+mod output;
+mod runs;
+
+pub use file_lock::{FileLock, Freed};
+pub use output::OutputDir;
+pub use runs::{Past, RunDir};
+
+use std::{
+    fs, io,
+    os::unix::fs::{DirBuilderExt, PermissionsExt},
+    path::{Path, PathBuf},
+};
+
+use deploy_core::{
+    backend::Holder,
+    model::{App, Environment},
+};
+
+use crate::{error::CommandError, repo::Repo};
+
+/// The directory of one app in one environment.
+#[derive(Debug, Clone)]
+pub struct StateDir {
+    path: PathBuf,
+    shared: bool,
+}
+
+impl StateDir {
+    /// The directory for `app` and `environment`: below `configured`, else in the repository's
+    /// common git directory. Makes nothing.
+    pub fn new(
+        configured: Option<&Path>,
+        repo: &Repo,
+        app: &App,
+        environment: Option<&Environment>,
+    ) -> Self {
+        let root = match configured {
+            Some(path) => repo.top.join(path),
+            None => repo.common_dir.join("deploy"),
+        };
+        let environment = environment.map_or("default", Environment::as_str);
+        Self { path: root.join(app.as_str()).join(environment), shared: repo.shared }
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The lock.
+    pub fn lock(&self) -> FileLock {
+        FileLock::new(self.clone())
+    }
+
+    /// Makes it, with what is below it.
+    ///
+    /// # Errors
+    /// Refused when it cannot be made.
+    pub fn make(&self) -> Result<(), CommandError> {
+        self.make_dir(&self.path.join("runs")).map_err(|error| {
+            let phrase = format!("make the state directory {}", self.path.display());
+            CommandError::because(phrase, error)
+                .hint("it holds the lock and the journals: make it writable, or set `state_dir`")
+        })
+    }
+
+    fn runs(&self) -> PathBuf {
+        self.path.join("runs")
+    }
+
+    /// Makes a directory and what is above it. A directory that is there keeps its mode.
+    fn make_dir(&self, path: &Path) -> io::Result<()> {
+        if fs::symlink_metadata(path).is_ok_and(|meta| meta.is_dir()) {
+            return Ok(());
+        }
+        if let Some(parent) = path.parent().filter(|parent| !parent.exists()) {
+            self.make_dir(parent)?;
+        }
+        let mode = if self.shared { 0o2770 } else { 0o750 };
+        match fs::DirBuilder::new().mode(mode).create(path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => {
+                return Ok(());
+            }
+            done => done?,
+        }
+        // The umask of one user must not keep the others of a shared repository out.
+        if self.shared {
+            fs::set_permissions(path, fs::Permissions::from_mode(mode))?;
+        }
+        Ok(())
+    }
+
+    fn file_mode(&self) -> u32 {
+        if self.shared { 0o660 } else { 0o640 }
+    }
+}
+
+/// Says who holds a lock, since when and why.
+pub fn describe_holder(holder: &Holder) -> String {
+    let mut text = format!("{}@{}", holder.who, holder.host);
+    match &holder.run {
+        Some(run) => text.push_str(&format!(" (run {run}, process {})", holder.pid)),
+        None => text.push_str(" (by hand)"),
+    }
+    text.push_str(&format!(" since {}", crate::time::moment(holder.since)));
+    if let Some(until) = holder.until {
+        text.push_str(&format!(" until {}", crate::time::moment(until)));
+    }
+    if let Some(why) = &holder.why {
+        text.push_str(&format!(": {}", crate::display::line(why)));
+    }
+    text
+}

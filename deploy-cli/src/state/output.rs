@@ -1,0 +1,85 @@
+//! Hosts' output, one file a host, as it arrives.
+
+use std::{
+    collections::HashMap,
+    fs::File,
+    io::Write,
+    path::PathBuf,
+    sync::{Mutex, PoisonError},
+};
+
+use deploy_core::{
+    backend::{OutputSink, Stream},
+    model::Target,
+    plan::Stage,
+};
+
+use super::{StateDir, open};
+
+/// The most that is kept of one host's output: a check that floods must not fill the disk.
+const MOST: u64 = 64 * 1024 * 1024;
+
+/// Writes each host's output to `runs/<id>/output/<host>`.
+#[derive(Debug)]
+pub struct OutputDir {
+    directory: PathBuf,
+    mode: u32,
+    files: Mutex<HashMap<Target, Kept>>,
+}
+
+#[derive(Debug)]
+struct Kept {
+    file: Option<File>,
+    left: u64,
+    last: Option<(Stage, Stream)>,
+}
+
+impl OutputDir {
+    pub(super) fn new(state: &StateDir, directory: PathBuf) -> Self {
+        Self { directory, mode: state.file_mode(), files: Mutex::default() }
+    }
+}
+
+impl OutputSink for OutputDir {
+    fn write(&self, target: &Target, stage: Stage, stream: Stream, bytes: &[u8]) {
+        let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = files.entry(target.clone()).or_insert_with(|| Kept {
+            file: open::append(&self.directory.join(file_name(target)), self.mode).ok(),
+            left: MOST,
+            last: None,
+        });
+        kept.write(stage, stream, bytes);
+    }
+}
+
+impl Kept {
+    /// Adds `bytes`, with a heading where stage or stream change. Output is for people: where it
+    /// cannot be kept, the run goes on.
+    fn write(&mut self, stage: Stage, stream: Stream, bytes: &[u8]) {
+        let Some(file) = &mut self.file else { return };
+        if self.left == 0 {
+            return;
+        }
+        let mut text = Vec::with_capacity(bytes.len() + 32);
+        if self.last != Some((stage, stream)) {
+            let stream = if stream == Stream::Stderr { " (stderr)" } else { "" };
+            text.extend_from_slice(format!("--- {stage}{stream}\n").as_bytes());
+        }
+        self.last = Some((stage, stream));
+        let room = usize::try_from(self.left).unwrap_or(usize::MAX);
+        text.extend_from_slice(&bytes[..bytes.len().min(room)]);
+        self.left = self.left.saturating_sub(bytes.len() as u64);
+        if self.left == 0 {
+            text.extend_from_slice(b"\n--- the rest is not kept\n");
+        }
+        if file.write_all(&text).is_err() {
+            self.file = None;
+        }
+    }
+}
+
+/// A target's name as a file name: `/` and `%` are written as `%2F` and `%25`.
+pub(super) fn file_name(target: &Target) -> String {
+    let name = target.as_str().replace('%', "%25").replace('/', "%2F");
+    if name.starts_with('.') { name.replacen('.', "%2E", 1) } else { name }
+}

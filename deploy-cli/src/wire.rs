@@ -1,0 +1,19 @@
+//! From the configuration to the engine: groups, strategy, source of versions, pipeline.
+
+mod completion;
+mod groups;
+mod health;
+mod over_ssh;
+mod source;
+
+pub use groups::{groups, shared_hosts, strategy};
+pub(crate) use over_ssh::scope;
+pub use over_ssh::{FoundClaim, Wired, pipeline};
+pub use source::{lenient_source, scheme, source};
+
+use deploy_core::run::Backend;
+
+use crate::{context::Project, error::CommandError};
+
+/// What a site does to the backend that its configuration makes: another transport, more checks.
+pub type Customize = dyn Fn(&Project, Backend) -> Result<Backend, CommandError> + Send + Sync;

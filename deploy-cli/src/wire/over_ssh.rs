@@ -1,0 +1,194 @@
+//! From the configuration to hosts over SSH.
+
+use std::{sync::Arc, time::Duration};
+
+use deploy_core::{
+    backend::{BackendError, Cancel, Claim, Completion, Discard, Scope, Standing},
+    model::{Target, Version},
+    plan::Stage,
+    record::RunId,
+    run::{Backend, Pipeline},
+};
+use deploy_ssh::{
+    BuildStep, Held, Layout, RunProcess, SshTransport,
+    session::{Sessions, SshConfig},
+};
+use tokio::{task::JoinSet, time::Instant};
+
+use super::{completion::SuccessTag, lenient_source, source};
+use crate::{
+    config::{Config, Loaded, StepSection, StepStage},
+    context::{Context, Project},
+    error::CommandError,
+};
+
+/// How long a step of the app's own may take, unless it says so itself.
+pub(super) const STEP: Duration = Duration::from_secs(300);
+
+/// A pipeline, with what it was made of.
+#[derive(Debug)]
+pub struct Wired {
+    /// What runs plans.
+    pub pipeline: Pipeline,
+    /// What acts on the hosts, as a site left it.
+    pub backend: Backend,
+    transport: Arc<SshTransport>,
+    sessions: Sessions,
+    success: SuccessTag,
+}
+
+/// A claim that was found on a host.
+#[derive(Debug)]
+pub struct FoundClaim {
+    /// What it says; `None` when it cannot be read.
+    pub claim: Option<Claim>,
+    held: Held,
+}
+
+/// Makes the pipeline for a project.
+///
+/// # Errors
+/// Refused when the configuration cannot be used as it is.
+pub fn pipeline(
+    context: &Context,
+    project: &Project,
+    allow_dirty: bool,
+) -> Result<Wired, CommandError> {
+    let config = &project.loaded.config;
+    let layout = layout(&project.loaded)?;
+    let sessions = Sessions::new(ssh_config(config));
+    let process = RunProcess::current()
+        .map_err(|error| CommandError::because("learn who this process is", error))?;
+    let transport = SshTransport::new(sessions.clone(), &project.repo.top, layout, process);
+    let transport = Arc::new(transport.build_steps(build_steps(config)));
+    let backend = Backend {
+        transport: Arc::clone(&transport) as Arc<_>,
+        restarters: super::health::restarters(project, &sessions)?,
+        checks: super::health::checks(project, &sessions, transport.layout())?,
+        steps: super::health::steps(project, &sessions, transport.layout()),
+    };
+    let backend = (context.customize)(project, backend)?;
+    let pipeline = Pipeline::new(backend.clone()).with_source(Arc::new(lenient_source(project)));
+    let success = SuccessTag(source(project, allow_dirty));
+    Ok(Wired { pipeline, backend, transport, sessions, success })
+}
+
+impl Wired {
+    /// What is told when the whole fleet serves the version.
+    pub fn completion(&self) -> Arc<dyn Completion> {
+        Arc::new(self.success.clone())
+    }
+
+    /// Refuses a version that could not be laid out on any host.
+    ///
+    /// # Errors
+    /// As [`SshTransport::admit`].
+    pub async fn admit(&self, version: &Version) -> Result<(), CommandError> {
+        Ok(self.transport.admit(version).await?)
+    }
+
+    /// Looks for claims of other runs on `targets`, at all of them at once.
+    pub async fn claims(
+        &self,
+        targets: impl IntoIterator<Item = Target>,
+        run: &RunId,
+        who: &str,
+    ) -> Vec<(Target, Result<Option<FoundClaim>, BackendError>)> {
+        let mut asking = JoinSet::new();
+        for target in targets {
+            let (transport, scope) = (Arc::clone(&self.transport), scope(run, who));
+            asking.spawn(async move {
+                let held = transport.held(&target, &scope).await;
+                let found = held
+                    .map(|held| held.map(|held| FoundClaim { claim: held.claim.clone(), held }));
+                (target, found)
+            });
+        }
+        let mut found = asking.join_all().await;
+        found.sort_by(|a, b| a.0.cmp(&b.0));
+        found
+    }
+
+    /// Removes a claim that was found: that one, and no other.
+    ///
+    /// # Errors
+    /// As [`SshTransport::unlock`].
+    pub async fn remove_claim(
+        &self,
+        target: &Target,
+        found: &FoundClaim,
+        run: &RunId,
+        who: &str,
+    ) -> Result<(), BackendError> {
+        self.transport.unlock(target, &found.held, &scope(run, who)).await
+    }
+
+    /// Closes all connections.
+    pub async fn close(&self) {
+        self.sessions.close().await;
+    }
+}
+
+impl FoundClaim {
+    /// Whether the run that made it is proven dead.
+    pub fn is_dead(&self) -> bool {
+        self.claim.as_ref().is_some_and(|claim| claim.standing == Standing::Dead)
+    }
+}
+
+/// What a call outside of a run belongs to.
+pub(crate) fn scope(run: &RunId, who: &str) -> Scope {
+    Scope {
+        run: run.clone(),
+        who: who.to_owned(),
+        stage: Stage::Connect,
+        attempt: 1,
+        deadline: Instant::now() + Duration::from_secs(30),
+        cancel: Cancel::new(),
+        output: Arc::new(Discard),
+    }
+}
+
+fn layout(loaded: &Loaded) -> Result<Layout, CommandError> {
+    let section = &loaded.config.layout;
+    let refuse = |key: &str, error: &dyn std::fmt::Display| -> CommandError {
+        loaded.refuse(&["layout", key], error.to_string()).into()
+    };
+    let path = section.path.to_str().ok_or_else(|| refuse("path", &"is not UTF-8"))?;
+    let mut layout = Layout::new(path)
+        .map_err(|error| refuse("path", &error))?
+        .keep(section.keep)
+        .share(section.shared.iter().map(String::as_str))
+        .map_err(|error| refuse("shared", &error))?;
+    if let Some(user) = &section.service_user {
+        layout = layout.service_user(user);
+    }
+    Ok(layout)
+}
+
+fn ssh_config(config: &Config) -> SshConfig {
+    let section = &config.ssh;
+    let mut ssh = SshConfig::default();
+    ssh.user.clone_from(&section.user);
+    ssh.config_file.clone_from(&section.config);
+    if let Some(span) = section.connect_timeout {
+        ssh.connect_timeout = span.0;
+    }
+    if let Some(span) = section.heartbeat {
+        ssh.heartbeat = span.0;
+    }
+    if let Some(starts) = section.max_starts {
+        ssh.max_starts = starts.max(1);
+    }
+    ssh
+}
+
+fn build_steps(config: &Config) -> Vec<BuildStep> {
+    let building = |step: &&StepSection| step.stage == StepStage::Fetch;
+    let build = |step: &StepSection| BuildStep {
+        name: step.name.clone(),
+        command: step.command.clone(),
+        timeout: step.timeout.map_or(STEP, |span| span.0),
+    };
+    config.step.iter().filter(building).map(build).collect()
+}
