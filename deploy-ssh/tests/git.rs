@@ -1,4 +1,5 @@
 //! The git source against real repositories.
+#![expect(clippy::unwrap_used, reason = "a fixture that cannot be made fails the test")]
 
 use std::{path::Path, process::Command};
 

@@ -16,6 +16,8 @@ const EVIDENCE: usize = 4096;
 #[derive(Debug, Clone)]
 pub(crate) struct Git {
     dir: PathBuf,
+    /// Whether `dir` is the repository itself, whatever its configuration says of its files.
+    bare: bool,
 }
 
 /// What git answered.
@@ -32,7 +34,12 @@ pub(crate) struct Answer {
 
 impl Git {
     pub(crate) fn new(dir: impl Into<PathBuf>) -> Self {
-        Self { dir: dir.into() }
+        Self { dir: dir.into(), bare: false }
+    }
+
+    /// The repository that `dir` itself is, such as that of a submodule.
+    pub(crate) fn bare(dir: impl Into<PathBuf>) -> Self {
+        Self { dir: dir.into(), bare: true }
     }
 
     pub(crate) fn dir(&self) -> &Path {
@@ -49,6 +56,10 @@ impl Git {
             .env("GIT_NO_REPLACE_OBJECTS", "1")
             .env("GIT_OPTIONAL_LOCKS", "0")
             .kill_on_drop(true);
+        if self.bare {
+            // The work tree that a submodule's configuration names may be gone.
+            command.args(["--git-dir=.", "--work-tree=."]);
+        }
         command
     }
 

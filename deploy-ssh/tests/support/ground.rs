@@ -1,4 +1,5 @@
 //! A repository and a directory on this machine that is a target.
+#![expect(clippy::unwrap_used, reason = "a fixture that cannot be made fails the test")]
 
 use std::{
     path::{Path, PathBuf},

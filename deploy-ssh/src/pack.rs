@@ -1,0 +1,216 @@
+//! The code, packed once for all targets that have the same.
+//!
+//! What travels is the tree of a version, never its history: a pack holds one commit with all that
+//! the target lacks of it, as deltas against what it has. See `docs/fetch.md`.
+
+mod flat;
+mod staging;
+mod submodule;
+
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+    process::Stdio,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use deploy_core::backend::{BackendError, ErrorKind};
+use tokio::sync::OnceCell;
+
+pub(crate) use flat::Flat;
+use staging::Staging;
+
+use crate::git::{command, command::Git, oid::Oid};
+
+/// How many different packs are made for one version; the rest gets one with everything.
+const DISTINCT: usize = 8;
+/// How many haves a target may name.
+const HAVES: usize = 64;
+
+/// What a target says it has: a commit, and the tree it has of it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Have {
+    pub commit: Oid,
+    pub tree: Oid,
+}
+
+/// The packs of one repository, each made once, and kept until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Packs {
+    git: Git,
+    staging: OnceCell<Staging>,
+    flats: Memo<Oid, Arc<Flat>>,
+    packs: Memo<(Oid, Vec<Oid>), Arc<PathBuf>>,
+}
+
+/// Values that are each made once, whoever asks first.
+#[derive(Debug)]
+struct Memo<K, V>(Mutex<HashMap<K, Arc<OnceCell<V>>>>);
+
+impl<K: std::hash::Hash + Eq + Clone, V> Memo<K, V> {
+    fn new() -> Self {
+        Self(Mutex::new(HashMap::new()))
+    }
+
+    fn cell(&self, key: &K) -> Arc<OnceCell<V>> {
+        let mut cells = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        cells.entry(key.clone()).or_default().clone()
+    }
+
+    /// The cell of `key`, or none where that would be one more than `most` of those like it.
+    fn cell_among(
+        &self,
+        key: &K,
+        most: usize,
+        alike: impl Fn(&K) -> bool,
+    ) -> Option<Arc<OnceCell<V>>> {
+        let mut cells = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if !cells.contains_key(key) && cells.keys().filter(|k| alike(k)).count() >= most {
+            return None;
+        }
+        Some(cells.entry(key.clone()).or_default().clone())
+    }
+}
+
+impl Packs {
+    /// The packs of the repository that `dir` is in. Nothing is read yet.
+    pub(crate) fn new(dir: impl Into<PathBuf>) -> Self {
+        Self {
+            git: Git::new(dir),
+            staging: OnceCell::new(),
+            flats: Memo::new(),
+            packs: Memo::new(),
+        }
+    }
+
+    /// The tree of `commit` with its submodules in place.
+    pub(crate) async fn flat(&self, commit: &Oid) -> Result<Arc<Flat>, BackendError> {
+        let staging = self.staging().await?;
+        let cell = self.flats.cell(commit);
+        cell.get_or_try_init(|| async { Flat::of(&self.git, staging, commit).await.map(Arc::new) })
+            .await
+            .cloned()
+    }
+
+    /// How object ids are written: `sha1`, or `sha256`.
+    pub(crate) async fn format(&self) -> Result<&str, BackendError> {
+        Ok(self.staging().await?.format())
+    }
+
+    /// A pack with what brings a target that has `haves` to `commit`.
+    ///
+    /// A have that is unknown here, or whose tree is not what it should be, is passed over: one
+    /// bad have would spoil the pack for all.
+    pub(crate) async fn pack(
+        &self,
+        commit: &Oid,
+        haves: &[Have],
+    ) -> Result<Arc<PathBuf>, BackendError> {
+        let flat = self.flat(commit).await?;
+        let mut known = Vec::new();
+        for have in haves.iter().take(HAVES) {
+            if let Some(flat) = self.believed(have).await {
+                known.push((have.commit.clone(), flat));
+            }
+        }
+        known.sort_by(|a, b| a.0.cmp(&b.0));
+        known.dedup_by(|a, b| a.0 == b.0);
+        let key = |haves: &[(Oid, Arc<Flat>)]| -> (Oid, Vec<Oid>) {
+            (commit.clone(), haves.iter().map(|(commit, _)| commit.clone()).collect())
+        };
+        let alike = |(other, haves): &(Oid, Vec<Oid>)| other == commit && !haves.is_empty();
+        let wanted = key(&known);
+        let cell = match self.packs.cell_among(&wanted, DISTINCT, alike) {
+            Some(cell) => cell,
+            None => {
+                known.clear();
+                self.packs.cell(&key(&known))
+            }
+        };
+        let bases: Vec<&Flat> = known.iter().map(|(_, flat)| &**flat).collect();
+        cell.get_or_try_init(|| self.make(&flat, &bases)).await.cloned()
+    }
+
+    async fn staging(&self) -> Result<&Staging, BackendError> {
+        self.staging.get_or_try_init(|| Staging::new(&self.git)).await
+    }
+
+    /// The tree of a have, if it is what the target says it is.
+    async fn believed(&self, have: &Have) -> Option<Arc<Flat>> {
+        let object = format!("{}^{{commit}}", have.commit);
+        let exists = self.git.ask("look a have up", &["cat-file", "-e", &object]).await.ok()?.ok;
+        if !exists {
+            return None;
+        }
+        let flat = self.flat(&have.commit).await.ok()?;
+        (flat.tree == have.tree).then_some(flat)
+    }
+
+    async fn make(&self, flat: &Flat, bases: &[&Flat]) -> Result<Arc<PathBuf>, BackendError> {
+        let attempted = format!("pack {}", flat.commit.short());
+        let staging = self.staging().await?;
+        let path = staging.new_pack();
+        let file = std::fs::File::create(&path).map_err(|error| {
+            BackendError::new(ErrorKind::Rejected, attempted.clone())
+                .with_source(format!("{}: {error}", path.display()))
+        })?;
+        // Without submodules the user's own repository packs, and fetches what a partial clone
+        // left out. Else the staging repository does, which sees all of them at once.
+        let merged = std::iter::once(flat).chain(bases.iter().copied()).any(|f| f.is_merged);
+        let git = if merged { staging.git() } else { &self.git };
+        let mut command = git.command();
+        command
+            .args(["-c", "core.bigFileThreshold=16m", "-c", "pack.windowMemory=256m"])
+            .args(["pack-objects", "--revs", "--thin", "--shallow", "--delta-base-offset"])
+            .args(["--quiet", "--stdout"])
+            .stdout(Stdio::from(file));
+        run_into(command, &revisions(flat, bases), &attempted, &path).await?;
+        Ok(Arc::new(path))
+    }
+}
+
+/// What `pack-objects --revs` reads. Each commit is cut off from its parents, so that no history
+/// is walked or sent; `--shallow` also makes git look for bases in the trees of the haves.
+fn revisions(flat: &Flat, bases: &[&Flat]) -> String {
+    let mut lines = String::new();
+    let mut cut = |flat: &Flat| lines.push_str(&format!("--shallow {}\n", flat.root));
+    cut(flat);
+    bases.iter().for_each(|base| cut(base));
+    lines.push_str(&format!("{}\n", flat.root));
+    for base in bases {
+        lines.push_str(&format!("^{}\n", base.root));
+    }
+    lines
+}
+
+async fn run_into(
+    mut command: tokio::process::Command,
+    input: &str,
+    attempted: &str,
+    path: &Path,
+) -> Result<(), BackendError> {
+    use tokio::io::AsyncWriteExt;
+
+    let broken = |error: std::io::Error| {
+        BackendError::new(ErrorKind::Broken, attempted)
+            .with_source(format!("git cannot be run: {error}"))
+    };
+    command.stdin(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().map_err(broken)?;
+    if let Some(mut stdin) = child.stdin.take() {
+        // A git that stops reading says why on standard error.
+        let _ = stdin.write_all(input.as_bytes()).await;
+    }
+    let output = child.wait_with_output().await.map_err(broken)?;
+    command::Answer {
+        ok: output.status.success(),
+        code: output.status.code(),
+        stdout: Vec::new(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+    .require(attempted)
+    .inspect_err(|_| {
+        let _ = std::fs::remove_file(path);
+    })
+    .map(drop)
+}

@@ -1,0 +1,207 @@
+//! The tree of a version as it will lie on a target: submodules are ordinary directories of it.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+
+use deploy_core::backend::{BackendError, ErrorKind};
+
+use super::{
+    staging::Staging,
+    submodule::{self, Gitlink},
+};
+use crate::{
+    git::{
+        command::{self, Git},
+        oid::Oid,
+    },
+    layout::{BUILDING, MARK},
+};
+
+/// How deep submodules may lie in submodules.
+const DEEPEST: usize = 16;
+
+/// The tree of a version with its submodules in place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Flat {
+    /// The commit of the version.
+    pub commit: Oid,
+    /// The commit to pack: the version's own, or one of ours around the joined tree.
+    pub root: Oid,
+    /// The tree, submodules included.
+    pub tree: Oid,
+    /// The paths of its symbolic links.
+    pub links: Vec<Vec<u8>>,
+    /// Whether submodules were joined in.
+    pub is_merged: bool,
+}
+
+impl Flat {
+    /// Joins the tree of `commit` and those of its submodules.
+    ///
+    /// # Errors
+    /// `NotFound` when the commit is not here; `Rejected` when a submodule's is not, when the tree
+    /// bears one of our own names, or holds files of Git LFS.
+    pub(super) async fn of(
+        git: &Git,
+        staging: &Staging,
+        commit: &Oid,
+    ) -> Result<Self, BackendError> {
+        let attempted = format!("read the tree of {}", commit.short());
+        let peeled = format!("{commit}^{{tree}}");
+        let tree = git.ask(&attempted, &["rev-parse", "--verify", "--quiet", &peeled]).await?;
+        let Some(tree) = Oid::from_output(&tree.stdout).filter(|_| tree.ok) else {
+            return Err(BackendError::new(ErrorKind::NotFound, attempted)
+                .with_source("the commit is not in this repository")
+                .with_hint("git fetch"));
+        };
+        let joined = join(git.clone(), staging, commit.clone(), tree.clone(), DEEPEST).await?;
+        let is_merged = joined != tree;
+        let root = if is_merged { wrap(staging, &joined).await? } else { commit.clone() };
+        let reader = if is_merged { staging.git() } else { git };
+        let links = inspect(reader, &joined, &attempted).await?;
+        Ok(Self { commit: commit.clone(), root, tree: joined, links, is_merged })
+    }
+
+    /// The symbolic link of the tree at or above `path`, if there is one.
+    pub(crate) fn link_above(&self, path: &str) -> Option<String> {
+        let is_above = |link: &&Vec<u8>| {
+            path.as_bytes() == link.as_slice()
+                || path.as_bytes().strip_prefix(link.as_slice()).is_some_and(|r| r[0] == b'/')
+        };
+        self.links.iter().find(is_above).map(|link| String::from_utf8_lossy(link).into_owned())
+    }
+}
+
+/// The tree of `commit` with the trees of its submodules put in their places.
+async fn join(
+    git: Git,
+    staging: &Staging,
+    commit: Oid,
+    tree: Oid,
+    depth: usize,
+) -> Result<Oid, BackendError> {
+    refuse_lfs(&git, &commit).await?;
+    let links = gitlinks(&git, &tree).await?;
+    if links.is_empty() {
+        return Ok(tree);
+    }
+    let attempted = format!("join the submodules of {}", commit.short());
+    if depth == 0 {
+        return Err(BackendError::new(ErrorKind::Rejected, attempted)
+            .with_source("submodules lie in each other too deep"));
+    }
+    staging.borrow_from(&git).await?;
+    let index = staging.new_index();
+    let read = staged(staging, &index, &["read-tree", tree.as_str()]);
+    command::run(read, None, &attempted).await?.require(&attempted)?;
+    for link in links {
+        let repository = submodule::repository(&git, &commit, &link).await?;
+        let peeled = format!("{}^{{tree}}", link.commit);
+        let sub = repository.output(&attempted, &["rev-parse", "--verify", &peeled]).await?;
+        let sub = Oid::from_output(&sub).ok_or_else(|| {
+            BackendError::new(ErrorKind::Broken, attempted.clone()).with_source("no tree id")
+        })?;
+        staging.borrow_from(&repository).await?;
+        let sub = Box::pin(join(repository, staging, link.commit.clone(), sub, depth - 1)).await?;
+        let mut record = format!("0 {}\t", "0".repeat(sub.as_str().len())).into_bytes();
+        record.extend(&link.path);
+        record.push(0);
+        let remove = staged(staging, &index, &["update-index", "-z", "--index-info"]);
+        command::run(remove, Some(&record), &attempted).await?.require(&attempted)?;
+        let mut put = staged(staging, &index, &["read-tree"]);
+        let prefix = [b"--prefix=".as_slice(), &link.path, b"/"].concat();
+        put.arg(OsString::from_vec(prefix)).arg(sub.as_str());
+        command::run(put, None, &attempted).await?.require(&attempted)?;
+    }
+    let write = staged(staging, &index, &["write-tree"]);
+    let joined = command::run(write, None, &attempted).await?.require(&attempted)?;
+    Oid::from_output(&joined).ok_or_else(|| {
+        BackendError::new(ErrorKind::Broken, attempted).with_source("git wrote no tree")
+    })
+}
+
+fn staged(staging: &Staging, index: &std::path::Path, args: &[&str]) -> tokio::process::Command {
+    let mut command = staging.git().command();
+    command.args(args).env("GIT_INDEX_FILE", index);
+    command
+}
+
+/// A commit around a joined tree: the same for the same tree, on every machine.
+async fn wrap(staging: &Staging, tree: &Oid) -> Result<Oid, BackendError> {
+    let attempted = "join the submodules";
+    let mut command = staging.git().command();
+    command.args(["commit-tree", "--no-gpg-sign", "-m", "joined", tree.as_str()]);
+    for who in ["AUTHOR", "COMMITTER"] {
+        command
+            .env(format!("GIT_{who}_NAME"), "deploy")
+            .env(format!("GIT_{who}_EMAIL"), "deploy@localhost")
+            .env(format!("GIT_{who}_DATE"), "@0 +0000");
+    }
+    let commit = command::run(command, None, attempted).await?.require(attempted)?;
+    Oid::from_output(&commit).ok_or_else(|| {
+        BackendError::new(ErrorKind::Broken, attempted).with_source("git wrote no commit")
+    })
+}
+
+/// One entry of a tree: its mode, object and path.
+fn entries(listing: &[u8]) -> impl Iterator<Item = (&[u8], &[u8], &[u8])> {
+    listing.split(|b| *b == 0).filter_map(|entry| {
+        let tab = entry.iter().position(|b| *b == b'\t')?;
+        let (meta, path) = (&entry[..tab], &entry[tab + 1..]);
+        let mut words = meta.split(|b| *b == b' ');
+        Some((words.next()?, words.nth(1)?, path))
+    })
+}
+
+async fn gitlinks(git: &Git, tree: &Oid) -> Result<Vec<Gitlink>, BackendError> {
+    let listing = git
+        .output("list the files", &["ls-tree", "-r", "-z", "--full-tree", tree.as_str()])
+        .await?;
+    Ok(entries(&listing)
+        .filter(|(mode, ..)| *mode == b"160000")
+        .filter_map(|(_, oid, path)| {
+            let commit = Oid::parse(std::str::from_utf8(oid).ok()?)?;
+            Some(Gitlink { path: path.to_owned(), commit })
+        })
+        .collect())
+}
+
+/// The symbolic links of a tree. Refuses trees that use our own names.
+async fn inspect(git: &Git, tree: &Oid, attempted: &str) -> Result<Vec<Vec<u8>>, BackendError> {
+    let args = ["ls-tree", "-r", "-z", "--full-tree", tree.as_str()];
+    let listing = git.output(attempted, &args).await?;
+    let mut links = Vec::new();
+    for (mode, _, path) in entries(&listing) {
+        let first = path.split(|b| *b == b'/').next().unwrap_or_default();
+        if [MARK.as_bytes(), BUILDING.as_bytes()].contains(&first) {
+            return Err(BackendError::new(ErrorKind::Rejected, attempted).with_source(format!(
+                "it holds {:?}, a name that the tool needs for itself",
+                String::from_utf8_lossy(first)
+            )));
+        }
+        if mode == b"120000" {
+            links.push(path.to_owned());
+        }
+    }
+    Ok(links)
+}
+
+/// Refuses trees with files of Git LFS: what would arrive are their pointers.
+async fn refuse_lfs(git: &Git, commit: &Oid) -> Result<(), BackendError> {
+    let attempted = format!("read the tree of {}", commit.short());
+    let commit = commit.as_str();
+    let attributes = ["grep", "-q", "-e", "filter=lfs", commit, "--", ":(glob)**/.gitattributes"];
+    if !git.ask(&attempted, &attributes).await?.ok {
+        return Ok(());
+    }
+    let pointer = "^version https://git-lfs.github.com/spec/v1$";
+    let found = git.ask(&attempted, &["grep", "-l", "-z", "-e", pointer, commit, "--"]).await?;
+    let Some(first) = found.stdout.split(|b| *b == 0).next().filter(|path| !path.is_empty()) else {
+        return Ok(());
+    };
+    let first = String::from_utf8_lossy(first);
+    let first = first.split_once(':').map_or(&*first, |(_, path)| path);
+    Err(BackendError::new(ErrorKind::Rejected, attempted)
+        .with_source(format!("it holds files of Git LFS, such as {first:?}"))
+        .with_hint("files of Git LFS are not carried to targets: bring them in by a build step"))
+}

@@ -1,0 +1,96 @@
+//! A repository of our own, which sees the objects of all others without copying any.
+
+use std::{
+    os::unix::ffi::OsStrExt,
+    path::{Path, PathBuf},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use deploy_core::backend::{BackendError, ErrorKind};
+use tempfile::TempDir;
+
+use crate::git::command::Git;
+
+/// A temporary repository that borrows the objects of the app's repository and its submodules.
+/// Trees that join them are written here, and nowhere else. Gone when dropped.
+#[derive(Debug)]
+pub(super) struct Staging {
+    dir: TempDir,
+    git: Git,
+    format: String,
+    /// The object directories that are borrowed from.
+    borrowed: Mutex<Vec<PathBuf>>,
+    packs: AtomicUsize,
+}
+
+const ATTEMPTED: &str = "prepare to pack";
+
+fn rejected(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> BackendError {
+    BackendError::new(ErrorKind::Rejected, ATTEMPTED).with_source(cause)
+}
+
+impl Staging {
+    pub(super) async fn new(origin: &Git) -> Result<Self, BackendError> {
+        let format = origin.line(ATTEMPTED, &["rev-parse", "--show-object-format"]).await?;
+        let dir = tempfile::Builder::new().prefix("deploy-pack-").tempdir().map_err(rejected)?;
+        let format_arg = format!("--object-format={format}");
+        let init = ["init", "--quiet", "--bare", "--template=", &format_arg, "staging.git"];
+        Git::new(dir.path()).output(ATTEMPTED, &init).await?;
+        let git = Git::bare(dir.path().join("staging.git"));
+        let staging =
+            Self { dir, git, format, borrowed: Mutex::default(), packs: AtomicUsize::default() };
+        staging.borrow_from(origin).await?;
+        Ok(staging)
+    }
+
+    pub(super) fn git(&self) -> &Git {
+        &self.git
+    }
+
+    pub(super) fn format(&self) -> &str {
+        &self.format
+    }
+
+    /// Makes the objects of `repository` visible here. Idempotent.
+    pub(super) async fn borrow_from(&self, repository: &Git) -> Result<(), BackendError> {
+        let objects = repository.line(ATTEMPTED, &["rev-parse", "--git-path", "objects"]).await?;
+        let objects = repository.dir().join(objects);
+        let objects = std::fs::canonicalize(&objects)
+            .map_err(|error| rejected(format!("{}: {error}", objects.display())))?;
+        let mut borrowed = self.borrowed.lock().unwrap_or_else(PoisonError::into_inner);
+        if borrowed.contains(&objects) {
+            return Ok(());
+        }
+        let mut lines = Vec::new();
+        for path in borrowed.iter().chain([&objects]) {
+            lines.extend(alternate(path).ok_or_else(|| {
+                rejected(format!("the path {} cannot be borrowed from", path.display()))
+            })?);
+        }
+        std::fs::write(self.git.dir().join("objects/info/alternates"), lines).map_err(rejected)?;
+        borrowed.push(objects);
+        Ok(())
+    }
+
+    /// Where the next pack may be written.
+    pub(super) fn new_pack(&self) -> PathBuf {
+        let number = self.packs.fetch_add(1, Ordering::Relaxed);
+        self.dir.path().join(format!("{number}.pack"))
+    }
+
+    /// An index of its own for one piece of work.
+    pub(super) fn new_index(&self) -> PathBuf {
+        let number = self.packs.fetch_add(1, Ordering::Relaxed);
+        self.dir.path().join(format!("{number}.index"))
+    }
+}
+
+/// One line of an alternates file; none for a path that does not fit on one.
+fn alternate(path: &Path) -> Option<Vec<u8>> {
+    let bytes = path.as_os_str().as_bytes();
+    let fits = !bytes.contains(&b'\n') && !bytes.starts_with(b"#") && !bytes.starts_with(b"\"");
+    fits.then(|| [bytes, b"\n"].concat())
+}

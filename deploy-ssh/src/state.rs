@@ -1,0 +1,212 @@
+//! What a target remembers: its good versions, and who promoted what it serves.
+
+use deploy_core::{
+    backend::Serving,
+    model::{Release, Version},
+    record::RunId,
+};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    git::oid::Oid,
+    layout::{is_release_id, part_problem},
+};
+
+/// The most that is read of a state file.
+pub(crate) const LARGEST: usize = 64 * 1024;
+/// How many good versions are remembered, with or without their files.
+const REMEMBERED: usize = 32;
+const FORMAT: u32 = 1;
+
+/// The content of `state.json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct State {
+    format: u32,
+    /// Who promoted what is live; of use only while the live link agrees.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub serving: Option<Serving>,
+    /// Newest first.
+    #[serde(default)]
+    pub good: Vec<GoodRecord>,
+}
+
+/// A version that once finished on a target.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct GoodRecord {
+    pub release: Release,
+    pub run: RunId,
+    pub by: String,
+    pub at: Timestamp,
+}
+
+/// Why what a target remembers is not believed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Disbelief(String);
+
+impl Default for State {
+    fn default() -> Self {
+        Self { format: FORMAT, serving: None, good: Vec::new() }
+    }
+}
+
+impl State {
+    /// Reads what a target says, and believes it only when every id is what it claims to be.
+    pub(crate) fn parse(line: &str) -> Result<Self, Disbelief> {
+        let disbelieve = |why: String| Err(Disbelief(why));
+        if line.len() > LARGEST {
+            return disbelieve(format!("is larger than {} kB", LARGEST / 1024));
+        }
+        let state: Self = match serde_json::from_str(line) {
+            Ok(state) => state,
+            Err(error) => return disbelieve(format!("cannot be read: {error}")),
+        };
+        if state.format != FORMAT {
+            return disbelieve(format!("has the unknown format {}", state.format));
+        }
+        let releases = state.good.iter().map(|good| &good.release);
+        for release in releases.chain(state.serving.iter().map(|serving| &serving.release)) {
+            if !is_consistent(release) {
+                return disbelieve(format!("lists {:?}, which cannot be", release.id.as_str()));
+            }
+        }
+        Ok(state)
+    }
+
+    /// One line of JSON.
+    pub(crate) fn line(&self) -> String {
+        serde_json::json!(self).to_string()
+    }
+
+    /// Remembers `good` as the newest good version. Forgets the oldest when there are too many.
+    pub(crate) fn remember(&mut self, good: GoodRecord) {
+        self.good.retain(|known| known.release != good.release);
+        self.good.insert(0, good);
+        self.good.truncate(REMEMBERED);
+    }
+}
+
+/// The mark of a complete release, in one line of JSON.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Mark {
+    pub id: String,
+    pub version: Version,
+    /// The tree that was planned, submodules included.
+    pub tree: String,
+    /// The directories that are links to shared ones.
+    #[serde(default)]
+    pub shared: Vec<String>,
+    /// The tree of the same files after the build steps, which may have changed some.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub built: Option<String>,
+}
+
+impl Mark {
+    /// Reads the mark that a target shows for the directory `id`.
+    pub(crate) fn parse(id: &str, line: &str) -> Option<Self> {
+        let mark: Self = serde_json::from_str(line).ok()?;
+        let shared = mark.shared.iter().all(|path| part_problem(path).is_none());
+        let release = mark.release()?;
+        let trees = Oid::parse(&mark.tree).is_some()
+            && mark.built.as_deref().is_none_or(|built| Oid::parse(built).is_some());
+        (mark.id == id && is_consistent(&release) && shared && trees).then_some(mark)
+    }
+
+    /// The release it marks.
+    pub(crate) fn release(&self) -> Option<Release> {
+        Some(Release { id: self.id.parse().ok()?, version: self.version.clone() })
+    }
+
+    /// The mark up to where the target adds what it built.
+    pub(crate) fn open_line(&self) -> String {
+        let mut line = serde_json::json!({
+            "id": self.id, "version": self.version, "tree": self.tree, "shared": self.shared,
+        })
+        .to_string();
+        line.pop();
+        line
+    }
+}
+
+/// Whether a release's id and version belong together.
+fn is_consistent(release: &Release) -> bool {
+    let id = release.id.as_str();
+    is_release_id(id)
+        && Oid::of(&release.version.id).is_some_and(|commit| id.starts_with(commit.short()))
+        && release.version.name.as_ref().is_none_or(|name| name.len() <= 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
+
+    fn good(id: &str, commit: &str) -> String {
+        format!(
+            r#"{{"release":{{"id":"{id}","version":{{"id":"{commit}","name":"v1"}}}},
+               "run":"r1","by":"ann","at":"2015-06-10T14:15:03Z"}}"#
+        )
+    }
+
+    fn state(good: &str) -> String {
+        format!(r#"{{"format":1,"good":[{good}]}}"#)
+    }
+
+    #[test]
+    fn a_state_reads_back() {
+        let state = State::parse(&state(&good("0123456789ab-0123456789ab", COMMIT))).unwrap();
+        assert_eq!(State::parse(&state.line()), Ok(state));
+    }
+
+    #[test]
+    fn a_lying_state_is_not_believed() {
+        let lies = [
+            good("../../../etc", COMMIT),
+            good("0123456789ab-0123456789aX", COMMIT),
+            good("fffffffffff0-0123456789ab", COMMIT),
+            good("0123456789ab-0123456789ab", "--upload-pack=x"),
+            good("0123456789ab-0123456789ab", "0123456789ab"),
+            good("-rf", COMMIT),
+        ];
+        for lie in lies {
+            assert!(State::parse(&state(&lie)).is_err(), "{lie}");
+        }
+        for nonsense in ["", "{", "[]", r#"{"format":2,"good":[]}"#, &" ".repeat(LARGEST + 1)] {
+            assert!(State::parse(nonsense).is_err());
+        }
+    }
+
+    #[test]
+    fn the_newest_good_version_comes_first_and_once() {
+        let parse = |id: &str| -> GoodRecord { serde_json::from_str(&good(id, COMMIT)).unwrap() };
+        let mut state = State::default();
+        for n in 0..40 {
+            state.remember(parse(&format!("0123456789ab-{n:012}")));
+        }
+        state.remember(parse("0123456789ab-000000000020"));
+        assert_eq!(state.good.len(), REMEMBERED);
+        assert_eq!(state.good[0].release.id.as_str(), "0123456789ab-000000000020");
+        let again = state.good.iter().filter(|g| g.release == state.good[0].release);
+        assert_eq!(again.count(), 1);
+        assert!(state.line().len() < LARGEST);
+    }
+
+    #[test]
+    fn a_mark_counts_only_for_its_own_directory() {
+        let id = "0123456789ab-0123456789ab";
+        let mark = Mark {
+            id: id.into(),
+            version: serde_json::from_str(&format!(r#"{{"id":"{COMMIT}"}}"#)).unwrap(),
+            tree: COMMIT.into(),
+            shared: vec!["log".into()],
+            built: None,
+        };
+        let line = format!("{},\"built\":\"{COMMIT}\"}}", mark.open_line());
+        assert_eq!(Mark::parse(id, &line).unwrap().built.as_deref(), Some(COMMIT));
+        assert!(Mark::parse("0123456789ab-ffffffffffff", &line).is_none());
+        assert!(Mark::parse(id, &line.replace("log", "../log")).is_none());
+        assert!(Mark::parse(id, &mark.open_line()).is_none());
+    }
+}

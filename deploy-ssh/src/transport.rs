@@ -1,0 +1,322 @@
+//! How a git version comes onto a host: packed here, unpacked there, switched by one rename.
+//!
+//! What happens on a target is done by a few fixed scripts in POSIX sh (`transport/scripts`), each
+//! sent as one step. They decide nothing: ids, states and lists come from here as arguments.
+
+mod failure;
+mod fetch;
+mod finalize;
+mod promote;
+mod report;
+mod unlock;
+
+use std::{
+    collections::{HashMap, HashSet},
+    future::Future,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use async_trait::async_trait;
+use deploy_core::{
+    backend::{
+        BackendError, Closing, ErrorKind, Live, OutputSink, Scope, Standing, Stream, Transport,
+    },
+    model::{Release, ReleaseId, Target, Version},
+    plan::{Change, Stage},
+};
+use jiff::Timestamp;
+
+use crate::{
+    claim::{ClaimRecord, RunProcess},
+    git::oid::Oid,
+    layout::{BuildStep, Layout},
+    pack::Packs,
+    session::{Output, Script, Sessions},
+};
+use failure::status;
+use report::Report;
+pub use unlock::Held;
+
+const PROBE: &str = concat!(
+    include_str!("transport/scripts/prelude.sh"),
+    include_str!("transport/scripts/probe.sh")
+);
+
+/// How much of a report is kept: a state, a claim, and the marks of a few hundred releases.
+const REPORT: usize = 512 * 1024;
+/// How much of the complaints of our own scripts is kept.
+const COMPLAINTS: usize = 16 * 1024;
+/// How often a step is sent again because the target had changed in between.
+const ROUNDS: usize = 4;
+
+/// Brings versions of a git repository onto hosts. See `docs/fetch.md` and `docs/layout.md`.
+#[derive(Debug)]
+pub struct SshTransport {
+    sessions: Sessions,
+    layout: Layout,
+    steps: Vec<BuildStep>,
+    packs: Packs,
+    process: RunProcess,
+    since: Timestamp,
+    /// What each target said last.
+    reports: Mutex<HashMap<Target, Report>>,
+    /// What was fetched and compared by this very value, and needs no second look.
+    compared: Mutex<HashSet<(Target, ReleaseId)>>,
+}
+
+impl SshTransport {
+    /// Brings versions of the repository that `repository` is in to where `layout` says. Claims
+    /// on targets are made in the name of `process`.
+    pub fn new(
+        sessions: Sessions,
+        repository: impl Into<PathBuf>,
+        layout: Layout,
+        process: RunProcess,
+    ) -> Self {
+        Self {
+            sessions,
+            layout,
+            steps: Vec::new(),
+            packs: Packs::new(repository),
+            process,
+            since: Timestamp::now(),
+            reports: Mutex::default(),
+            compared: Mutex::default(),
+        }
+    }
+
+    /// Runs `steps` in each new release, in this order, before it counts as complete.
+    #[must_use]
+    pub fn build_steps(mut self, steps: Vec<BuildStep>) -> Self {
+        self.steps = steps;
+        self
+    }
+
+    /// Where things lie on the targets.
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// Whether `version` can be brought to targets at all: its commit and those of its submodules
+    /// are here, and no symbolic link in it stands at or above a shared directory. Touches no
+    /// target; [`fetch`](Transport::fetch) asks it too.
+    ///
+    /// # Errors
+    /// `NotFound` or `Rejected`, with the reason.
+    pub async fn admit(&self, version: &Version) -> Result<(), BackendError> {
+        self.flat(version).await.map(drop)
+    }
+
+    async fn flat(&self, version: &Version) -> Result<Arc<crate::pack::Flat>, BackendError> {
+        let flat = self.packs.flat(&commit_of(version)?).await?;
+        for shared in self.layout.shared() {
+            if let Some(link) = flat.link_above(shared) {
+                return Err(BackendError::new(
+                    ErrorKind::Rejected,
+                    format!("lay out {}", version.id.short()),
+                )
+                .with_source(format!(
+                    "it has the symbolic link {link:?} at or above the shared directory {shared:?}"
+                ))
+                .with_hint("remove the link from the repository, or the directory from `shared`"));
+            }
+        }
+        Ok(flat)
+    }
+
+    /// Asks a target everything in one step.
+    async fn probe(&self, target: &Target, scope: &Scope) -> Result<Report, BackendError> {
+        let attempted = format!("ask {target} what it serves");
+        let output = self.run(target, Script::new(PROBE).arg(self.layout.path()), scope).await?;
+        let report = Report::parse(&output.stdout.bytes());
+        if !output.success() || !report.is_done || output.stdout.is_truncated() {
+            let error = BackendError::new(ErrorKind::Broken, attempted);
+            return Err(error
+                .with_source(format!("its answer is not whole (exit status {})", output.status))
+                .with_evidence(output.evidence()));
+        }
+        self.note(target, report.clone());
+        Ok(report)
+    }
+
+    /// What the target said last, or says now.
+    async fn known(&self, target: &Target, scope: &Scope) -> Result<Report, BackendError> {
+        let known = self.reports().get(target).cloned();
+        match known {
+            Some(report) => Ok(report),
+            None => self.probe(target, scope).await,
+        }
+    }
+
+    /// Remembers what a target said after a change, along with what only a probe says.
+    fn note(&self, target: &Target, report: Report) {
+        let mut reports = self.reports();
+        let old = reports.remove(target);
+        reports.insert(target.clone(), report.after(old));
+    }
+
+    fn reports(&self) -> std::sync::MutexGuard<'_, HashMap<Target, Report>> {
+        self.reports.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_compared(&self, target: &Target, id: &ReleaseId) -> bool {
+        let compared = self.compared.lock().unwrap_or_else(PoisonError::into_inner);
+        compared.contains(&(target.clone(), id.clone()))
+    }
+
+    fn set_compared(&self, target: &Target, id: &ReleaseId) {
+        let mut compared = self.compared.lock().unwrap_or_else(PoisonError::into_inner);
+        compared.insert((target.clone(), id.clone()));
+    }
+
+    /// Runs one of our own scripts. What it says is for us; only its complaints are for people.
+    async fn run(
+        &self,
+        target: &Target,
+        script: Script,
+        scope: &Scope,
+    ) -> Result<Output, BackendError> {
+        let mut scope = scope.clone();
+        scope.output = Arc::new(Complaints(scope.output));
+        self.sessions.run(target, &script.keep(REPORT, COMPLAINTS), &scope).await
+    }
+
+    /// Our claim on a target, the same for all calls of a run.
+    fn claim(&self, scope: &Scope) -> String {
+        ClaimRecord {
+            run: scope.run.clone(),
+            who: scope.who.clone(),
+            since: self.since,
+            process: self.process.clone(),
+        }
+        .line()
+    }
+
+    /// Whether the claim that kept us out may be taken over.
+    ///
+    /// # Errors
+    /// `Claimed`, with who holds the target, when it may not.
+    fn take_over(
+        &self,
+        target: &Target,
+        held: &str,
+        attempted: &str,
+        scope: &Scope,
+    ) -> Result<(), BackendError> {
+        let error = BackendError::new(ErrorKind::Claimed, attempted);
+        let unlock = format!("if that run is dead: `deploy-cli unlock --hosts {target}`");
+        let Some(record) = ClaimRecord::parse(held) else {
+            return Err(error.with_source("its claim cannot be read").with_hint(unlock));
+        };
+        match record.standing(&scope.run, &self.process) {
+            Standing::Ours | Standing::Dead => Ok(()),
+            Standing::Foreign => Err(error
+                .with_source(format!(
+                    "the run {} of {:?} on {:?} holds it since {}",
+                    record.run, record.who, record.process.host, record.since
+                ))
+                .with_hint(unlock)),
+        }
+    }
+}
+
+#[async_trait]
+impl Transport for SshTransport {
+    fn release(&self, target: &Target, version: &Version) -> Result<Release, BackendError> {
+        self.layout.release(version, &self.steps).ok_or_else(|| {
+            BackendError::new(ErrorKind::Rejected, format!("lay out {version:?} on {target}"))
+                .with_source("it is not a commit of a git repository")
+        })
+    }
+
+    async fn live(&self, target: &Target, scope: &Scope) -> Result<Live, BackendError> {
+        let report = self.probe(target, scope).await?;
+        Ok(report.into_live(&self.layout, &scope.run, &self.process))
+    }
+
+    async fn fetch(
+        &self,
+        target: &Target,
+        change: &Change,
+        scope: &Scope,
+    ) -> Result<(), BackendError> {
+        match &change.to {
+            Some(release) => self.bring(target, release, scope).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn promote(
+        &self,
+        target: &Target,
+        change: &Change,
+        scope: &Scope,
+    ) -> Result<(), BackendError> {
+        self.switch(target, change, scope).await
+    }
+
+    async fn finalize(
+        &self,
+        target: &Target,
+        closing: &Closing,
+        scope: &Scope,
+    ) -> Result<(), BackendError> {
+        self.close(target, closing, scope).await
+    }
+}
+
+fn commit_of(version: &Version) -> Result<Oid, BackendError> {
+    Oid::of(&version.id).ok_or_else(|| {
+        BackendError::new(ErrorKind::Rejected, format!("read the version {version:?}"))
+            .with_source("it is not a commit of a git repository")
+    })
+}
+
+/// Ends work on this machine with the call that it belongs to.
+async fn within<T>(
+    scope: &Scope,
+    attempted: &str,
+    work: impl Future<Output = Result<T, BackendError>>,
+) -> Result<T, BackendError> {
+    tokio::select! {
+        done = work => done,
+        () = tokio::time::sleep_until(scope.deadline) => {
+            Err(BackendError::new(ErrorKind::TimedOut, attempted))
+        }
+        () = scope.cancel.cancelled() => Err(BackendError::new(ErrorKind::Cancelled, attempted)),
+    }
+}
+
+/// Passes on what a script complains of, and keeps what it says to us to ourselves.
+#[derive(Debug)]
+struct Complaints(Arc<dyn OutputSink>);
+
+impl OutputSink for Complaints {
+    fn write(&self, target: &Target, stage: Stage, stream: Stream, bytes: &[u8]) {
+        if stream == Stream::Stderr {
+            self.0.write(target, stage, stream, bytes);
+        }
+    }
+}
+
+/// What a script answered, when it is one of the answers that are dealt with.
+enum Answered {
+    /// It did what it was asked.
+    Done(Report),
+    /// Somebody holds the target: their claim.
+    Claimed(String),
+    /// It met something else.
+    Else(Output, Report),
+}
+
+impl Answered {
+    fn of(output: Output) -> Self {
+        let report = Report::parse(&output.stdout.bytes());
+        match output.status {
+            0 if report.is_done => Self::Done(report),
+            status::CLAIMED => Self::Claimed(report.claimed.unwrap_or_default()),
+            _ => Self::Else(output, report),
+        }
+    }
+}

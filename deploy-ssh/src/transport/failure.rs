@@ -1,0 +1,89 @@
+//! Why a script on a target failed, in words for a person.
+
+use deploy_core::backend::{BackendError, ErrorKind};
+
+use super::report::Report;
+use crate::session::Output;
+
+/// The exit statuses that our own scripts give a meaning.
+pub(super) mod status {
+    /// Another run holds the target.
+    pub(crate) const CLAIMED: i32 = 40;
+    /// The objects that are there, or came, do not make the tree.
+    pub(crate) const OBJECTS: i32 = 41;
+    /// A release does not hold what it should, and could not be mended.
+    pub(crate) const DAMAGED: i32 = 42;
+    /// A release is not there.
+    pub(crate) const GONE: i32 = 43;
+    /// The state is not the one that was reckoned with.
+    pub(crate) const STALE: i32 = 45;
+    /// Something else is live.
+    pub(crate) const CHANGED: i32 = 46;
+    /// The live path is not ours.
+    pub(crate) const FOREIGN_PATH: i32 = 47;
+}
+
+/// Words of the C library, in the C locale.
+const FULL: [&str; 2] = ["No space left on device", "Disk quota exceeded"];
+
+/// Whether the environment of the script failed, rather than what it found: trying again with
+/// other data would not help.
+pub(super) fn is_environment(output: &Output) -> bool {
+    let stderr = output.stderr.text();
+    FULL.iter().any(|words| stderr.contains(words))
+        || stderr.contains("Read-only file system")
+        || stderr.contains("Permission denied")
+}
+
+/// The error of a script that failed while doing `attempted`. `known` is what the target said when
+/// it was probed.
+pub(super) fn explain(
+    output: &Output,
+    known: &Report,
+    cache: &str,
+    attempted: &str,
+) -> BackendError {
+    let stderr = output.stderr.text();
+    let mount = known.mount().unwrap_or(cache);
+    let error = |kind| BackendError::new(kind, attempted);
+    let error = if FULL.iter().any(|words| stderr.contains(words)) {
+        error(ErrorKind::Rejected)
+            .with_source(format!("disk full on {mount}"))
+            .with_hint("make room there; `keep` says how many releases are kept")
+    } else if stderr.contains("Read-only file system") {
+        error(ErrorKind::Rejected).with_source(format!("{mount} is mounted read-only"))
+    } else if stderr.contains("Permission denied") {
+        let user = known.user().map_or("the login user", |(name, _)| name);
+        error(ErrorKind::Denied)
+            .with_source(format!("{user} may not write below {cache}"))
+            .with_hint(format!("make {user} the owner of {cache} and all below it"))
+    } else {
+        let words = complaint(&stderr);
+        match output.status {
+            status::GONE => error(ErrorKind::NotFound)
+                .with_source(words)
+                .with_hint("deploy the version again: that brings its files back"),
+            status::DAMAGED => error(ErrorKind::Rejected)
+                .with_source(format!("its files are damaged and could not be mended: {words}")),
+            status::FOREIGN_PATH => error(ErrorKind::Rejected)
+                .with_source(words)
+                .with_hint("move it away, or choose another live path"),
+            status::OBJECTS => error(ErrorKind::Rejected)
+                .with_source(format!("the objects there do not make the tree: {words}")),
+            status => {
+                error(ErrorKind::Rejected).with_source(format!("exit status {status}: {words}"))
+            }
+        }
+    };
+    error.with_evidence(output.evidence())
+}
+
+/// The line that says what went wrong: git's, or the last.
+fn complaint(stderr: &str) -> String {
+    stderr
+        .lines()
+        .find(|line| line.starts_with("fatal: ") || line.starts_with("error: "))
+        .or_else(|| stderr.lines().last())
+        .unwrap_or("it said nothing")
+        .to_owned()
+}

@@ -1,0 +1,253 @@
+//! Brings a release onto a target, whole and compared.
+
+use deploy_core::{
+    backend::{BackendError, ErrorKind, Scope, Stream},
+    model::{Release, Target},
+};
+use tokio::time::Instant;
+
+use super::{Answered, Report, SshTransport, commit_of, failure, status, within};
+use crate::{
+    git::oid::Oid,
+    layout::BuildStep,
+    pack::Flat,
+    session::{Script, Stdin},
+    state::Mark,
+};
+
+const FETCH: &str = concat!(include_str!("scripts/prelude.sh"), include_str!("scripts/fetch.sh"));
+/// Runs a build step as a person would: with their home and their environment.
+const BUILD: &str = r#"cd "$1" || exit 1; umask 022; exec sh -c "$2""#;
+
+/// How far one call of the script goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    /// To a complete release.
+    All,
+    /// To a tree that build steps may work in.
+    Unpack,
+    /// From there to a complete release.
+    Seal,
+    /// To a whole release, of one that is there.
+    Mend,
+}
+
+/// One call of the script.
+struct Call<'a> {
+    part: Part,
+    flat: &'a Flat,
+    mark: &'a Mark,
+    base: Option<&'a str>,
+    share: &'static str,
+}
+
+impl SshTransport {
+    /// Puts `release` beside what is live.
+    pub(super) async fn bring(
+        &self,
+        target: &Target,
+        release: &Release,
+        scope: &Scope,
+    ) -> Result<(), BackendError> {
+        let attempted = format!("fetch {release:?} to {target}", release = release.to_string());
+        let flat = within(scope, &attempted, self.flat(&release.version)).await?;
+        let known = self.known(target, scope).await?;
+        let id = release.id.as_str();
+        let may_be_made = self.layout.release(&release.version, &self.steps);
+        if !known.releases.contains_key(id) && may_be_made.is_none_or(|made| made != *release) {
+            return Err(BackendError::new(ErrorKind::NotFound, attempted)
+                .with_source(format!("{id} is gone there, and was made by another configuration"))
+                .with_hint("deploy the version anew"));
+        }
+        let mark = Mark {
+            id: id.to_owned(),
+            version: release.version.clone(),
+            tree: flat.tree.to_string(),
+            shared: self.layout.shared().to_vec(),
+            built: None,
+        };
+        let part = if self.steps.is_empty() { Part::All } else { Part::Unpack };
+        let base = known.releases.contains_key(&known.live).then_some(known.live.as_str());
+        let share = self.share(&known);
+        let call = Call { part, flat: &flat, mark: &mark, base, share };
+        let report = self.call(target, &call, scope, &attempted).await?;
+        if part == Part::Unpack && !report.is_complete {
+            self.build(target, release, &known, scope).await?;
+            let seal = Call { part: Part::Seal, ..call };
+            self.call(target, &seal, scope, &attempted).await?;
+        }
+        self.set_compared(target, &release.id);
+        Ok(())
+    }
+
+    /// Repairs a release that is there but damaged, of objects that are brought anew.
+    pub(super) async fn mend(
+        &self,
+        target: &Target,
+        release: &Release,
+        scope: &Scope,
+    ) -> Result<(), BackendError> {
+        let attempted = format!("mend {release:?} on {target}", release = release.to_string());
+        let commit = commit_of(&release.version)?;
+        let flat = within(scope, &attempted, self.packs.flat(&commit)).await?;
+        let known = self.known(target, scope).await?;
+        let Some(mark) = known.releases.get(release.id.as_str()) else {
+            return Err(BackendError::new(ErrorKind::NotFound, attempted)
+                .with_source(format!("{} is gone there", release.id)));
+        };
+        let call = Call { part: Part::Mend, flat: &flat, mark, base: None, share: "none" };
+        self.call(target, &call, scope, &attempted).await.map(drop)
+    }
+
+    /// Sends the script, with whatever pack it needs; heals a store that proves corrupt, once.
+    async fn call(
+        &self,
+        target: &Target,
+        call: &Call<'_>,
+        scope: &Scope,
+        attempted: &str,
+    ) -> Result<Report, BackendError> {
+        let (mut dead, mut is_fresh) = (String::new(), false);
+        for _ in 0..super::ROUNDS {
+            let known = self.known(target, scope).await?;
+            let has_all = known
+                .haves
+                .iter()
+                .any(|have| have.commit == call.flat.commit && have.tree == call.flat.tree);
+            let needs_pack = match call.part {
+                Part::Seal => false,
+                Part::Mend => true,
+                Part::All | Part::Unpack => is_fresh || !has_all,
+            };
+            let haves = if is_fresh || call.part == Part::Mend { &[] } else { &known.haves[..] };
+            let stdin = if needs_pack {
+                let pack = self.packs.pack(&call.flat.commit, haves);
+                Stdin::File(within(scope, attempted, pack).await?)
+            } else {
+                Stdin::Empty
+            };
+            let format = within(scope, attempted, self.packs.format()).await?;
+            let script = self
+                .fetch_script(call, scope, &dead)
+                .arg(if is_fresh { "1" } else { "0" })
+                .arg(if needs_pack { "1" } else { "0" })
+                .arg(format)
+                .args(&call.mark.shared)
+                .stdin(stdin);
+            match Answered::of(self.run(target, script, scope).await?) {
+                Answered::Done(report) => {
+                    self.tell(target, &report, scope);
+                    self.note(target, report.clone());
+                    return Ok(report);
+                }
+                Answered::Claimed(held) => {
+                    self.take_over(target, &held, attempted, scope)?;
+                    dead = held;
+                }
+                Answered::Else(output, _)
+                    if output.status == status::OBJECTS
+                        && !is_fresh
+                        && !failure::is_environment(&output) =>
+                {
+                    let text = b"the store of objects is corrupt: it is made anew\n";
+                    scope.output.write(target, scope.stage, Stream::Stderr, text);
+                    is_fresh = true;
+                }
+                Answered::Else(output, _) => {
+                    let cache = self.layout.cache();
+                    return Err(failure::explain(&output, &known, &cache, attempted));
+                }
+            }
+        }
+        Err(BackendError::new(ErrorKind::Conflict, attempted)
+            .with_source("others took and left the target again and again"))
+    }
+
+    fn fetch_script(&self, call: &Call<'_>, scope: &Scope, dead: &str) -> Script {
+        let part = match call.part {
+            Part::All => "all",
+            Part::Unpack => "unpack",
+            Part::Seal => "seal",
+            Part::Mend => "mend",
+        };
+        Script::new(FETCH)
+            .arg(self.layout.path())
+            .arg(scope.run.as_str())
+            .arg(self.claim(scope))
+            .arg(dead)
+            .arg(part)
+            .arg(&call.mark.id)
+            .arg(call.flat.commit.as_str())
+            .arg(call.flat.tree.as_str())
+            .arg(call.mark.open_line())
+            .arg(call.share)
+            .arg(call.base.unwrap_or_default())
+    }
+
+    /// How unchanged files come from the release before. A hard link only where nobody who could
+    /// write through it does: neither the service, nor root, nor a build step.
+    fn share(&self, known: &Report) -> &'static str {
+        if known.can_reflink() {
+            return "reflink";
+        }
+        match (self.layout.known_service_user(), known.user()) {
+            (Some(service), Some((user, false)))
+                if service != user && service != "root" && self.steps.is_empty() =>
+            {
+                "hard"
+            }
+            _ => "none",
+        }
+    }
+
+    /// Passes on what a person would like to know of a fetch that went well.
+    fn tell(&self, target: &Target, report: &Report, scope: &Scope) {
+        for remark in &report.remarks {
+            let line = format!("{remark}\n");
+            scope.output.write(target, scope.stage, Stream::Stdout, line.as_bytes());
+        }
+    }
+
+    async fn build(
+        &self,
+        target: &Target,
+        release: &Release,
+        known: &Report,
+        scope: &Scope,
+    ) -> Result<(), BackendError> {
+        for step in &self.steps {
+            self.build_step(target, step, release, known, scope).await?;
+        }
+        Ok(())
+    }
+
+    async fn build_step(
+        &self,
+        target: &Target,
+        step: &BuildStep,
+        release: &Release,
+        known: &Report,
+        scope: &Scope,
+    ) -> Result<(), BackendError> {
+        let path = self.layout.release_path(&release.id);
+        let previous = known.live_release().map(|live| live.to_string()).unwrap_or_default();
+        let script = Script::new(BUILD)
+            .arg(&path)
+            .arg(&step.command)
+            .env("DEPLOY_LIVE_PATH", self.layout.path())
+            .env("DEPLOY_RELEASE_PATH", &path)
+            .env("DEPLOY_VERSION", release.to_string())
+            .env("DEPLOY_COMMIT", release.version.id.as_str())
+            .env("DEPLOY_PREVIOUS_VERSION", previous)
+            .env("DEPLOY_TARGET", target.as_str());
+        let mut scope = scope.clone();
+        scope.deadline = scope.deadline.min(Instant::now() + step.timeout);
+        let attempted = format!("run the step {:?} on {target}", step.name);
+        self.sessions.run(target, &script, &scope).await?.require_success(attempted).map(drop)
+    }
+}
+
+/// The commits of releases, for the haves that are still of use.
+pub(super) fn commits_of<'a>(marks: impl Iterator<Item = &'a Mark>) -> Vec<Oid> {
+    marks.filter_map(|mark| Oid::of(&mark.version.id)).collect()
+}

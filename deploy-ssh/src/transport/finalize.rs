@@ -1,0 +1,123 @@
+//! Ends a run on a target: remembers what is good, prunes, gives up the claim.
+
+use std::collections::BTreeSet;
+
+use deploy_core::{
+    backend::{BackendError, Closing, ErrorKind, Scope},
+    model::Target,
+};
+use jiff::Timestamp;
+
+use super::{Answered, Report, SshTransport, failure, fetch::commits_of, status};
+use crate::{
+    session::{OnStdinEnd, Script},
+    state::{GoodRecord, State},
+};
+
+const FINALIZE: &str =
+    concat!(include_str!("scripts/prelude.sh"), include_str!("scripts/finalize.sh"));
+/// With more packs than this, they are made one.
+const PACKS: usize = 20;
+
+impl SshTransport {
+    /// Marks, prunes, and gives up the claim, as `closing` says.
+    pub(super) async fn close(
+        &self,
+        target: &Target,
+        closing: &Closing,
+        scope: &Scope,
+    ) -> Result<(), BackendError> {
+        let attempted = format!("finalize {target}");
+        let mut dead = String::new();
+        for _ in 0..super::ROUNDS {
+            let known = self.known(target, scope).await?;
+            let script = self.finalize_script(closing, &known, scope, &dead, &attempted)?;
+            match Answered::of(self.run(target, script, scope).await?) {
+                Answered::Done(report) => {
+                    self.note(target, report);
+                    return Ok(());
+                }
+                Answered::Claimed(held) => {
+                    self.take_over(target, &held, &attempted, scope)?;
+                    dead = held;
+                }
+                Answered::Else(output, report) if output.status == status::STALE => {
+                    drop(output);
+                    self.note(target, report);
+                }
+                Answered::Else(output, _) => {
+                    let cache = self.layout.cache();
+                    return Err(failure::explain(&output, &known, &cache, &attempted));
+                }
+            }
+        }
+        Err(BackendError::new(ErrorKind::Conflict, attempted)
+            .with_source("what lies on the target changed again and again"))
+    }
+
+    fn finalize_script(
+        &self,
+        closing: &Closing,
+        known: &Report,
+        scope: &Scope,
+        dead: &str,
+        attempted: &str,
+    ) -> Result<Script, BackendError> {
+        let script = Script::new(FINALIZE)
+            .on_stdin_end(OnStdinEnd::RunToEnd)
+            .arg(self.layout.path())
+            .arg(scope.run.as_str())
+            .arg(self.claim(scope))
+            .arg(dead);
+        let Some(good) = &closing.good else {
+            return Ok(script.arg("0").args(["", "", "", "", ""]));
+        };
+        let mut state = known.state().map_err(|why| {
+            BackendError::new(ErrorKind::Broken, attempted)
+                .with_source(format!("{}/state.json {why}", self.layout.cache()))
+        })?;
+        let newest = state.good.first();
+        let is_told = newest.is_some_and(|g| g.release == *good && g.run == scope.run);
+        if !is_told {
+            state.remember(GoodRecord {
+                release: good.clone(),
+                run: scope.run.clone(),
+                by: scope.who.clone(),
+                at: Timestamp::now(),
+            });
+        }
+        let spared = spared(&state, known, closing, self.layout.kept());
+        let next = if is_told { known.state_line.clone() } else { state.line() };
+        let doomed = known.releases.keys().filter(|id| !spared.contains(*id));
+        let doomed: Vec<&str> = doomed.map(String::as_str).collect();
+        let left = known.releases.iter().filter(|(id, _)| spared.contains(*id));
+        let left = commits_of(left.map(|(_, mark)| mark));
+        let commits: Vec<&str> = known
+            .haves
+            .iter()
+            .map(|have| &have.commit)
+            .filter(|commit| !left.contains(commit))
+            .map(crate::git::oid::Oid::as_str)
+            .collect();
+        Ok(script
+            .arg("1")
+            .arg(&known.state_line)
+            .arg(next)
+            .arg(doomed.join(" "))
+            .arg(commits.join(" "))
+            .arg(PACKS.to_string()))
+    }
+}
+
+/// The releases that are kept (rule 22): the live one, the way back, what became good, and the
+/// newest good ones whose files are there.
+fn spared(state: &State, known: &Report, closing: &Closing, keep: usize) -> BTreeSet<String> {
+    let good = state.good.iter().map(|good| good.release.id.to_string());
+    let mut spared: BTreeSet<String> =
+        good.filter(|id| known.releases.contains_key(id)).take(keep).collect();
+    spared.insert(known.live.clone());
+    for release in [&closing.good, &closing.back].into_iter().flatten() {
+        spared.insert(release.id.to_string());
+    }
+    spared
+}

@@ -1,0 +1,139 @@
+//! Switches what a target serves, by one rename.
+
+use deploy_core::{
+    backend::{BackendError, ErrorKind, Scope, Serving},
+    model::{Release, Target},
+    plan::Change,
+};
+use jiff::Timestamp;
+
+use super::{Answered, Report, SshTransport, failure, status};
+use crate::{
+    session::{OnStdinEnd, Script},
+    state::State,
+};
+
+const PROMOTE: &str =
+    concat!(include_str!("scripts/prelude.sh"), include_str!("scripts/promote.sh"));
+
+impl SshTransport {
+    /// Makes `change.to` what `target` serves, when it serves `change.from`.
+    pub(super) async fn switch(
+        &self,
+        target: &Target,
+        change: &Change,
+        scope: &Scope,
+    ) -> Result<(), BackendError> {
+        let to = change.to.as_ref();
+        let name = to.map_or_else(|| "nothing".to_owned(), |to| format!("{:?}", to.to_string()));
+        let attempted = format!("promote {name} on {target}");
+        let (mut dead, mut is_mended) = (String::new(), false);
+        for _ in 0..super::ROUNDS {
+            let known = self.known(target, scope).await?;
+            let script = self.promote_script(target, change, &known, scope, &dead, &attempted)?;
+            match Answered::of(self.run(target, script, scope).await?) {
+                Answered::Done(report) => {
+                    self.note(target, report);
+                    return Ok(());
+                }
+                Answered::Claimed(held) => {
+                    self.take_over(target, &held, &attempted, scope)?;
+                    dead = held;
+                }
+                Answered::Else(output, report) if output.status == status::STALE => {
+                    drop(output);
+                    self.note(target, report);
+                }
+                Answered::Else(output, report) if output.status == status::CHANGED => {
+                    drop(output);
+                    let error = changed(&report, change, &attempted);
+                    self.note(target, report);
+                    return Err(error);
+                }
+                Answered::Else(output, _) => {
+                    let error =
+                        || failure::explain(&output, &known, &self.layout.cache(), &attempted);
+                    match to {
+                        Some(to) if output.status == status::DAMAGED && !is_mended => {
+                            is_mended = true;
+                            self.mend(target, to, scope).await?;
+                        }
+                        _ => return Err(error()),
+                    }
+                }
+            }
+        }
+        Err(BackendError::new(ErrorKind::Conflict, attempted)
+            .with_source("what lies on the target changed again and again"))
+    }
+
+    fn promote_script(
+        &self,
+        target: &Target,
+        change: &Change,
+        known: &Report,
+        scope: &Scope,
+        dead: &str,
+        attempted: &str,
+    ) -> Result<Script, BackendError> {
+        let state = known.state().map_err(|why| {
+            BackendError::new(ErrorKind::Broken, attempted)
+                .with_source(format!("{}/state.json {why}", self.layout.cache()))
+        })?;
+        let to = change.to.as_ref();
+        let id = |release: Option<&Release>| {
+            release.map(|release| release.id.to_string()).unwrap_or_default()
+        };
+        let next = next_state(state.clone(), known, to, scope);
+        // The state is written only when it changes; else it stays byte for byte.
+        let next = if next == state { known.state_line.clone() } else { next.line() };
+        let doubt = to.is_some_and(|to| !self.is_compared(target, &to.id));
+        let mark = to.and_then(|to| known.releases.get(to.id.as_str()));
+        let shared = mark.map(|mark| mark.shared.clone()).unwrap_or_default();
+        Ok(Script::new(PROMOTE)
+            .on_stdin_end(OnStdinEnd::RunToEnd)
+            .arg(self.layout.path())
+            .arg(scope.run.as_str())
+            .arg(self.claim(scope))
+            .arg(dead)
+            .arg(id(change.from.as_ref()))
+            .arg(id(to))
+            .arg(&known.state_line)
+            .arg(next)
+            .arg(if doubt { "1" } else { "0" })
+            .args(shared))
+    }
+}
+
+/// The state once `to` is served. What is served already keeps its date.
+fn next_state(mut state: State, known: &Report, to: Option<&Release>, scope: &Scope) -> State {
+    let told = state.serving.as_ref().map(|serving| &serving.release);
+    let is_live = known.live == to.map(|to| to.id.as_str()).unwrap_or_default();
+    if is_live && told == to {
+        return state;
+    }
+    state.serving = to.map(|to| Serving {
+        release: to.clone(),
+        since: Some(Timestamp::now()),
+        by: Some(scope.who.clone()),
+        run: Some(scope.run.clone()),
+    });
+    state
+}
+
+/// The error for a target that serves something that the plan does not know of (rule 12).
+fn changed(report: &Report, change: &Change, attempted: &str) -> BackendError {
+    let what = match report.serving() {
+        Some(serving) => {
+            let by = serving.by.map(|by| format!(" by {by:?}")).unwrap_or_default();
+            let run = serving.run.map(|run| format!(" in the run {run}")).unwrap_or_default();
+            format!("changed meanwhile to {:?}{by}{run}", serving.release.to_string())
+        }
+        None if report.live.is_empty() => "changed meanwhile to nothing".to_owned(),
+        None => format!("changed meanwhile to {:?}, which is not ours", report.live),
+    };
+    let from = change.from.as_ref().map_or_else(|| "nothing".into(), |from| from.id.to_string());
+    BackendError::new(ErrorKind::Conflict, attempted)
+        .with_source(what)
+        .with_hint(format!("the plan was made for {from}: plan again"))
+}

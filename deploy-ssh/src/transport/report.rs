@@ -1,0 +1,333 @@
+//! What a target says of itself. All of it is parsed as if somebody had made it up.
+
+use std::collections::BTreeMap;
+
+use deploy_core::{
+    backend::{Good, Live, Serving},
+    model::Release,
+    record::RunId,
+};
+
+use crate::{
+    claim::{ClaimRecord, RunProcess},
+    git::oid::Oid,
+    layout::{Layout, is_release_id},
+    pack::Have,
+    state::{Mark, State},
+};
+
+/// How many releases a target may list.
+const RELEASES: usize = 1000;
+/// How many haves a target may name.
+const HAVES: usize = 64;
+/// With less free space than this, in kB, nothing is begun.
+const LEAST_FREE: u64 = 1024;
+/// The oldest git that is known to do.
+const OLDEST_GIT: (u32, u32) = (2, 11);
+
+/// What a target said.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Report {
+    /// What the live link names: an id, or whatever else it points to.
+    pub live: String,
+    /// The state file as it is.
+    pub state_line: String,
+    /// The claim as it is.
+    pub claim_line: Option<String>,
+    /// The complete releases.
+    pub releases: BTreeMap<String, Mark>,
+    pub haves: Vec<Have>,
+    /// The claim that kept the run out.
+    pub claimed: Option<String>,
+    /// Whether the release was there already, whole.
+    pub is_complete: bool,
+    /// Remarks: what was mended, what is in use.
+    pub remarks: Vec<String>,
+    /// Whether the report is whole.
+    pub is_done: bool,
+    probe: Probe,
+}
+
+/// What only a probe says.
+#[derive(Debug, Clone, Default)]
+struct Probe {
+    git: Option<String>,
+    missing: Vec<String>,
+    unwritable: Vec<String>,
+    odd: Vec<String>,
+    path: String,
+    user: String,
+    disk: String,
+    filesystem: String,
+}
+
+impl Report {
+    /// Reads a report. Lines that are not understood are passed over: they are a login's noise.
+    pub(super) fn parse(bytes: &[u8]) -> Self {
+        let mut report = Self::default();
+        let text = String::from_utf8_lossy(bytes);
+        for line in text.lines() {
+            let (key, value) = line.split_once(' ').unwrap_or((line, ""));
+            report.take(key, value);
+        }
+        report
+    }
+
+    fn take(&mut self, key: &str, value: &str) {
+        let owned = || value.to_owned();
+        match key {
+            "live" => self.live = owned(),
+            "state" => self.state_line = owned(),
+            "claim" => self.claim_line = Some(owned()),
+            "claimed" => self.claimed = Some(owned()),
+            "complete" => self.is_complete = true,
+            "done" => self.is_done = true,
+            "mended" => self.remarks.push(format!("mended: {value}")),
+            "kept" => self.remarks.push(format!("kept: {value}")),
+            "release" if self.releases.len() < RELEASES => {
+                if let Some((id, mark)) = value.split_once(' ')
+                    && let Some(mark) = Mark::parse(id, mark)
+                {
+                    self.releases.insert(id.to_owned(), mark);
+                }
+            }
+            "have" if self.haves.len() < HAVES => {
+                if let Some((commit, tree)) = value.split_once(' ')
+                    && let (Some(commit), Some(tree)) = (Oid::parse(commit), Oid::parse(tree))
+                {
+                    self.haves.push(Have { commit, tree });
+                }
+            }
+            "git" => self.probe.git = Some(owned()),
+            "missing" => self.probe.missing.push(owned()),
+            "unwritable" => self.probe.unwritable.push(owned()),
+            "odd" => self.probe.odd.push(owned()),
+            "path" => self.probe.path = owned(),
+            "user" => self.probe.user = owned(),
+            "disk" => self.probe.disk = owned(),
+            "filesystem" => self.probe.filesystem = owned(),
+            _ => {}
+        }
+    }
+
+    /// This report, with what only a probe says taken from an older one where it is missing.
+    pub(super) fn after(mut self, older: Option<Self>) -> Self {
+        if self.probe.user.is_empty()
+            && let Some(older) = older
+        {
+            self.probe = older.probe;
+        }
+        self
+    }
+
+    /// The state, if it is believed.
+    pub(super) fn state(&self) -> Result<State, String> {
+        if self.state_line.is_empty() {
+            return Ok(State::default());
+        }
+        State::parse(&self.state_line).map_err(|error| error.to_string())
+    }
+
+    /// The release that is live: by its mark, or as the state remembers it.
+    pub(super) fn live_release(&self) -> Option<Release> {
+        self.release(&self.live)
+    }
+
+    /// The release of an id that is known here.
+    pub(super) fn release(&self, id: &str) -> Option<Release> {
+        let marked = self.releases.get(id).and_then(Mark::release);
+        let remembered = || {
+            let state = self.state().ok()?;
+            let serving = state.serving.map(|serving| serving.release);
+            let mut known = state.good.into_iter().map(|good| good.release).chain(serving);
+            known.find(|release| release.id.as_str() == id)
+        };
+        // The state knows the name it was deployed under; the mark, that of the first time.
+        remembered().or(marked)
+    }
+
+    /// Who promoted what is live, where that is known.
+    pub(super) fn serving(&self) -> Option<Serving> {
+        let release = self.live_release()?;
+        let remembered = self.state().ok().and_then(|state| state.serving);
+        Some(match remembered.filter(|serving| serving.release == release) {
+            Some(serving) => serving,
+            None => Serving { release, since: None, by: None, run: None },
+        })
+    }
+
+    /// The file system that ran full, for a message.
+    pub(super) fn mount(&self) -> Option<&str> {
+        self.probe.disk.split_once(' ').map(|(_, mount)| mount)
+    }
+
+    /// Whether the file system is one that can share the blocks of files.
+    pub(super) fn can_reflink(&self) -> bool {
+        ["btrfs", "xfs", "bcachefs"].contains(&self.probe.filesystem.as_str())
+    }
+
+    /// The user that we are there, and whether that is root.
+    pub(super) fn user(&self) -> Option<(&str, bool)> {
+        self.probe.user.split_once(' ').map(|(name, uid)| (name, uid == "0"))
+    }
+
+    /// The answer to what a target serves.
+    pub(super) fn into_live(self, layout: &Layout, run: &RunId, here: &RunProcess) -> Live {
+        let mut lacks = self.lacks(layout);
+        let state = self.state();
+        if let Err(why) = &state {
+            let file = format!("{}/state.json", layout.cache());
+            lacks.push(format!("{file} {why}: look at it, and move it away to start anew"));
+        }
+        let claim = match self.claim_line.as_deref() {
+            None => None,
+            Some(line) => {
+                let claim = ClaimRecord::parse(line).map(|record| record.claim(run, here));
+                if claim.is_none() {
+                    lacks.push(format!(
+                        "{}/claim.json cannot be read: `deploy-cli unlock` removes it",
+                        layout.cache()
+                    ));
+                }
+                claim
+            }
+        };
+        let good = state.unwrap_or_default().good.into_iter().map(|good| Good {
+            present: self.releases.contains_key(good.release.id.as_str()),
+            release: good.release,
+            run: good.run,
+            by: good.by,
+            at: good.at,
+        });
+        Live { good: good.collect(), serving: self.serving(), claim, lacks, notes: self.notes() }
+    }
+
+    fn lacks(&self, layout: &Layout) -> Vec<String> {
+        let (path, cache) = (layout.path(), layout.cache());
+        let mut lacks = Vec::new();
+        let probe = &self.probe;
+        match probe.git.as_deref().map(git_version) {
+            None => lacks.push("git: install it there".to_owned()),
+            Some(Some(version)) if version < OLDEST_GIT => lacks.push(format!(
+                "a newer git: {}.{} is there, {}.{} is needed",
+                version.0, version.1, OLDEST_GIT.0, OLDEST_GIT.1
+            )),
+            Some(_) => {}
+        }
+        if !probe.missing.is_empty() {
+            let missing = probe.missing.join(", ");
+            lacks.push(format!("{missing}: install GNU coreutils and findutils, or busybox"));
+        }
+        lacks.extend(probe.odd.iter().map(|odd| format!("{odd}: move it away")));
+        let who = self.user().map_or("the login user", |(name, _)| name);
+        lacks.extend(probe.unwritable.iter().map(|dir| {
+            format!("{dir} is not writable: make {who} its owner, or choose another live path")
+        }));
+        lacks.extend(self.path_lack(path, &cache));
+        if let Some((free, mount)) = probe.disk.split_once(' ')
+            && free.parse().is_ok_and(|free: u64| free < LEAST_FREE)
+        {
+            lacks.push(format!("disk full on {mount}: {free} kB are free; make room"));
+        }
+        if !self.live.is_empty() && self.live_release().is_none() {
+            let what = if is_release_id(&self.live) { "has no release" } else { "is not ours" };
+            lacks.push(format!(
+                "{cache}/live points to {:?}, which {what}: point it to a release, or remove it",
+                self.live
+            ));
+        }
+        lacks
+    }
+
+    fn path_lack(&self, path: &str, cache: &str) -> Option<String> {
+        let name = path.rsplit('/').next().unwrap_or_default();
+        let (kind, to) = self.probe.path.split_once(' ').unwrap_or((&self.probe.path, ""));
+        let way_out = format!("move it away (`mv {path} {path}.before`), or choose another path");
+        match kind {
+            "directory" => Some(format!("{path} is a plain directory: {way_out}")),
+            "file" => Some(format!("{path} is a file: {way_out}")),
+            "link" if to != format!("{name}-cache/live") && to != format!("{cache}/live") => {
+                Some(format!("{path} is a link to {to:?}, which is not ours: {way_out}"))
+            }
+            "none" if !self.live.is_empty() => Some(format!(
+                "{path}, the link to what is live: `ln -s {name}-cache/live {path}` brings it back"
+            )),
+            _ => None,
+        }
+    }
+
+    fn notes(&self) -> Vec<String> {
+        let mut notes = self.remarks.clone();
+        if self.can_reflink() {
+            let kind = &self.probe.filesystem;
+            notes.push(format!("unchanged files share their blocks ({kind})"));
+        }
+        notes
+    }
+}
+
+/// Major and minor of `git version 2.39.5`.
+fn git_version(text: &str) -> Option<(u32, u32)> {
+    let mut numbers = text.strip_prefix("git version ")?.split('.');
+    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
+
+    fn live(text: &str) -> Live {
+        let layout = Layout::new("/srv/app/live").unwrap();
+        let here = RunProcess::current().unwrap();
+        let run = RunId::new("r1").unwrap();
+        Report::parse(text.as_bytes()).into_live(&layout, &run, &here)
+    }
+
+    #[test]
+    fn a_fresh_target_lacks_nothing() {
+        let fresh = "git git version 2.39.5\nuser deploy 1000\npath none\ndisk 9999999 /srv\n\
+            filesystem ext2/ext3\nlive \nstate \ndone \n";
+        assert_eq!(live(fresh), Live::default());
+    }
+
+    #[test]
+    fn what_is_missing_is_named_with_a_way_out() {
+        let poor = "missing mv -T\nuser deploy 1000\npath directory\ndisk 12 /srv\n\
+            unwritable /srv/app\nlive ../../etc\nstate {}\nclaim {\ndone ";
+        let lacks = live(poor).lacks.join("\n");
+        for part in [
+            "git: install",
+            "mv -T: install GNU coreutils",
+            "/srv/app/live is a plain directory: move it away",
+            "disk full on /srv",
+            "make deploy its owner",
+            "points to \"../../etc\", which is not ours",
+            "state.json cannot be read",
+            "`deploy-cli unlock`",
+        ] {
+            assert!(lacks.contains(part), "{part}: {lacks}");
+        }
+        assert!(live("git git version 1.8.3\npath none").lacks[0].contains("a newer git"));
+        let link = live("git git version 2.39\npath link /etc\nlive \n");
+        assert!(link.lacks[0].contains("is a link to \"/etc\""), "{:?}", link.lacks);
+    }
+
+    #[test]
+    fn strange_ids_and_haves_are_passed_over() {
+        let id = "0123456789ab-0123456789ab";
+        let mark = format!(r#"{{"id":"{id}","version":{{"id":"{COMMIT}"}},"tree":"{COMMIT}"}}"#);
+        let report = Report::parse(
+            format!(
+                "release {id} {mark}\nrelease ../x {mark}\nrelease {id}\nhave {COMMIT} {COMMIT}\n\
+                 have --all {COMMIT}\nhave {COMMIT}^ {COMMIT}\nhave HEAD HEAD\n"
+            )
+            .as_bytes(),
+        );
+        assert_eq!(report.releases.len(), 1);
+        assert_eq!(report.haves.len(), 1);
+        let many = format!("have {COMMIT} {COMMIT}\n").repeat(100);
+        assert_eq!(Report::parse(many.as_bytes()).haves.len(), HAVES);
+    }
+}

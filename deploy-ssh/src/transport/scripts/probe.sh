@@ -1,0 +1,21 @@
+# Asks what a target serves, has and lacks. Changes nothing.
+command -v git >/dev/null 2>&1 && say git "$(git --version 2>&1 | head -n 1)"
+for _t in mv ln rm cp tr head cat find readlink chmod df id sync; do
+  command -v "$_t" >/dev/null 2>&1 || say missing "$_t"
+done
+mv --help 2>&1 | grep -q -e '-[a-zA-Z]*T' || say missing 'mv -T'
+say user "$(id -un) $(id -u)"
+if [ -L "$path" ]; then say path "link $(readlink "$path")"
+elif [ -d "$path" ]; then say path directory
+elif [ -e "$path" ]; then say path file
+else say path none; fi
+# What must be writable: the nearest directory that exists.
+_w=$cache
+while [ ! -e "$_w" ]; do _w=${_w%/*}; [ -n "$_w" ] || _w=/; done
+[ -d "$_w" ] || say odd "$_w is not a directory"
+_p=${path%/*}
+[ -w "$_w" ] || say unwritable "$_w"
+if [ ! -L "$path" ] && [ -d "$_p" ] && [ ! -w "$_p" ]; then say unwritable "$_p"; fi
+say disk "$(df -Pk "$_w" 2>/dev/null | tail -n 1 | sed 's/.* \([0-9][0-9]*\)  *[0-9][0-9]*%  */\1 /')"
+say filesystem "$(stat -f -c %T "$_w" 2>/dev/null)"
+report
