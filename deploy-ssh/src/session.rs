@@ -13,6 +13,7 @@ mod driver;
 mod error;
 mod frame;
 mod host;
+mod input;
 mod known_hosts;
 mod link;
 mod local;

@@ -6,13 +6,13 @@
 //! blocks: closing or dropping a channel of a blocking session waits for ever.
 
 mod channel;
+mod guarded;
 mod wake;
 
 use std::{
     collections::VecDeque,
     fmt, io,
     os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
-    pin::Pin,
     sync::{
         Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
@@ -28,11 +28,11 @@ use nix::{
 };
 use ssh2::{BlockDirections, Channel, Session};
 use tokio::{
-    io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf, duplex},
+    io::duplex,
     sync::{mpsc, oneshot},
 };
 
-pub(crate) use self::channel::would_block as is_waiting;
+pub(crate) use self::{channel::would_block as is_waiting, guarded::Guarded};
 use self::{
     channel::{Ends, Pump, would_block},
     wake::Ear,
@@ -111,7 +111,7 @@ impl Connection {
         let job = Job::Exec { command: command.to_owned(), ends, reply };
         self.jobs.send(job).map_err(|_| self.why_lost())?;
         opened.await.map_err(|_| self.why_lost())??;
-        let (stdout, stdin) = tokio::io::split(Guarded { io, _guard: guard });
+        let (stdout, stdin) = tokio::io::split(Guarded::new(io, guard));
         Ok(ShellIo { stdin: Box::new(stdin), stdout: Box::new(stdout), stderr: Box::new(err) })
     }
 
@@ -125,7 +125,7 @@ impl Connection {
         let job = Job::Dial { host: host.to_owned(), port, ends, reply };
         self.jobs.send(job).map_err(|_| lost(()))?;
         opened.await.map_err(|_| lost(()))??;
-        Ok(Dialed::channel(Guarded { io, _guard: guard }))
+        Ok(Dialed::channel(Guarded::new(io, guard)))
     }
 
     /// Shuts the socket down, whatever is going on.
@@ -148,40 +148,6 @@ impl Connection {
 
     fn why_lost(&self) -> String {
         self.loss().unwrap_or_else(|| "the connection is closed".to_owned())
-    }
-}
-
-/// A caller's end of a channel; dropping it tells the thread.
-pub(crate) struct Guarded {
-    io: DuplexStream,
-    _guard: oneshot::Sender<()>,
-}
-
-impl AsyncRead for Guarded {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().io).poll_read(cx, buf)
-    }
-}
-
-impl AsyncWrite for Guarded {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().io).poll_write(cx, bytes)
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().io).poll_flush(cx)
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().io).poll_shutdown(cx)
     }
 }
 
