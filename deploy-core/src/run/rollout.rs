@@ -36,7 +36,7 @@ pub enum Input {
         /// The job.
         job: Job,
         /// How it ended.
-        result: Result<(), Mishap>,
+        result: Result<(), Box<Mishap>>,
     },
     /// The question was answered.
     Answered(Answer),
@@ -245,7 +245,7 @@ impl Rollout {
     pub fn permits(&self, leave: Leave) -> bool {
         match leave {
             Leave::Forward => self.stop.is_none(),
-            Leave::Back => !self.stop.is_some_and(|cause| cause >= StopCause::Kill),
+            Leave::Back => self.stop.is_none_or(|cause| cause < StopCause::Kill),
             Leave::Close => true,
         }
     }
@@ -270,7 +270,13 @@ impl Rollout {
         }
     }
 
-    fn done(&mut self, at: usize, job: Job, result: Result<(), Mishap>, out: &mut Vec<Decision>) {
+    fn done(
+        &mut self,
+        at: usize,
+        job: Job,
+        result: Result<(), Box<Mishap>>,
+        out: &mut Vec<Decision>,
+    ) {
         self.in_flight -= 1;
         match job {
             Job::Fetch => self.fetched(at, result, out),

@@ -37,7 +37,7 @@ pub(super) enum Report {
     /// A call is repeated.
     Retried { at: usize, stage: Stage, attempt: u32, failure: Failure },
     /// A job ended.
-    Done { at: usize, job: Job, result: Result<(), Mishap> },
+    Done { at: usize, job: Job, result: Result<(), Box<Mishap>> },
     /// Something worth telling.
     Warning { at: usize, message: String },
 }

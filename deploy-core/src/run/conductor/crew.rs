@@ -123,8 +123,10 @@ impl Crew {
                     Job::Close => post.close(good).await,
                 }
             };
-            let result = guarded(work).await;
-            let result = result.unwrap_or_else(|panic| Err(broken(&post, job, &panic.0)));
+            let result = match guarded(work).await {
+                Ok(result) => result.map_err(Box::new),
+                Err(panic) => Err(Box::new(broken(&post, job, &panic.0))),
+            };
             // The owner outlives its workers, unless the run itself was dropped.
             let _ = post.site.reports.send(Report::Done { at, job, result });
         });

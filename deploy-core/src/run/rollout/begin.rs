@@ -28,11 +28,11 @@ impl Rollout {
     pub(super) fn fetched(
         &mut self,
         at: usize,
-        result: Result<(), Mishap>,
+        result: Result<(), Box<Mishap>>,
         out: &mut Vec<Decision>,
     ) {
         let Err(mishap) = result else { return };
-        self.fail(at, mishap, out);
+        self.fail(at, *mishap, out);
         self.tell(at, out);
     }
 

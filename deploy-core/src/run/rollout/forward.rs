@@ -44,7 +44,12 @@ impl Rollout {
     }
 
     /// The leader ran what runs once for all; without that, nobody may go on.
-    pub(super) fn led(&mut self, at: usize, result: Result<(), Mishap>, out: &mut Vec<Decision>) {
+    pub(super) fn led(
+        &mut self,
+        at: usize,
+        result: Result<(), Box<Mishap>>,
+        out: &mut Vec<Decision>,
+    ) {
         let Phase::Leading { group, batch } = self.phase else { return };
         if let Err(mishap) = result {
             return self.once_failed(at, mishap, out);
@@ -63,7 +68,7 @@ impl Rollout {
         }
     }
 
-    fn once_failed(&mut self, at: usize, mishap: Mishap, out: &mut Vec<Decision>) {
+    fn once_failed(&mut self, at: usize, mishap: Box<Mishap>, out: &mut Vec<Decision>) {
         let cause = mishap.end.failure().map(|f| format!("{}: {}", f.attempted, f.cause));
         let halted = mishap.halted;
         let group = self.slots[at].group;
@@ -73,7 +78,7 @@ impl Rollout {
             let reason = cause.unwrap_or_default();
             self.breach(Some(group), format!("a step that runs once failed: {reason}"), out);
         }
-        self.fail(at, mishap, out);
+        self.fail(at, *mishap, out);
         if !self.slots[at].touched {
             self.tell(at, out);
         }
@@ -82,7 +87,7 @@ impl Rollout {
     pub(super) fn handled(
         &mut self,
         at: usize,
-        result: Result<(), Mishap>,
+        result: Result<(), Box<Mishap>>,
         out: &mut Vec<Decision>,
     ) {
         let Err(mishap) = result else {
@@ -98,17 +103,17 @@ impl Rollout {
             self.ill(at, mishap, out);
         } else {
             self.slots[at].back_failed = mishap.touched || !mishap.halted;
-            self.fail(at, mishap, out);
+            self.fail(at, *mishap, out);
         }
     }
 
     /// A target failed: within the budget it goes back on its own (rule 15).
-    fn ill(&mut self, at: usize, mishap: Mishap, out: &mut Vec<Decision>) {
+    fn ill(&mut self, at: usize, mishap: Box<Mishap>, out: &mut Vec<Decision>) {
         let halted = mishap.halted;
         if mishap.once {
             self.once_failed(at, mishap, out);
         } else {
-            self.fail(at, mishap, out);
+            self.fail(at, *mishap, out);
         }
         let slot = &self.slots[at];
         if !slot.touched {
@@ -157,7 +162,7 @@ impl Rollout {
     pub(super) fn soaked(
         &mut self,
         at: usize,
-        result: Result<(), Mishap>,
+        result: Result<(), Box<Mishap>>,
         out: &mut Vec<Decision>,
     ) {
         let Err(mishap) = result else { return };

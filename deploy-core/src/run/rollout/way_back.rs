@@ -63,7 +63,7 @@ impl Rollout {
     pub(super) fn went_back(
         &mut self,
         at: usize,
-        result: Result<(), Mishap>,
+        result: Result<(), Box<Mishap>>,
         out: &mut Vec<Decision>,
     ) {
         let slot = &mut self.slots[at];
@@ -130,7 +130,7 @@ impl Rollout {
     pub(super) fn closed(
         &mut self,
         at: usize,
-        result: &Result<(), Mishap>,
+        result: &Result<(), Box<Mishap>>,
         _out: &mut Vec<Decision>,
     ) {
         let deployed = matches!(self.slots[at].end, Some(End::Deployed));
