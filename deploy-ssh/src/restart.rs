@@ -1,0 +1,170 @@
+//! Makes a service use what was promoted: systemd or `service`, SIGHUP, or a command.
+//!
+//! What each method does exactly, and which rights it needs, is told in `docs/health.md`.
+
+mod answer;
+mod method;
+mod service_name;
+
+use async_trait::async_trait;
+use deploy_core::{
+    backend::{BackendError, ErrorKind, Instance, Restarter, Scope, Situation},
+    model::Target,
+};
+
+use crate::{
+    session::{OnStdinEnd, Output, Script, Sessions},
+    surroundings::Surroundings,
+};
+
+pub(crate) use answer::{Answer, Seen};
+pub use method::{Method, RestartOptions};
+pub use service_name::{ServiceName, ServiceNameError};
+
+/// A script of ours that begins with what all of them share.
+macro_rules! on_unit {
+    ($path:literal) => {
+        concat!(include_str!("restart/unit.sh"), include_str!($path))
+    };
+}
+
+const RUNNING: &str = on_unit!("restart/running.sh");
+const RESTART: &str = on_unit!("restart/restart.sh");
+const STOP: &str = on_unit!("restart/stop.sh");
+const EVIDENCE: &str = on_unit!("restart/evidence.sh");
+pub(crate) const STAYS_UP: &str = on_unit!("check/service.sh");
+
+/// How much of what a script of ours says is kept.
+const HEAD: usize = 16 * 1024;
+const TAIL: usize = 48 * 1024;
+
+/// Makes one service use what was promoted.
+///
+/// Several services are several restarters, in order.
+///
+/// # Guarantees
+/// `restart` and `stop` run to their end on the target when the connection is cut. A later attempt
+/// of `restart` waits for what an earlier one began, and acts only when what runs is still what was
+/// noted before; a first attempt always acts. A command without a service has no mark: each attempt
+/// runs it.
+#[derive(Debug)]
+pub struct ServiceRestarter {
+    sessions: Sessions,
+    surroundings: Surroundings,
+    options: RestartOptions,
+}
+
+impl ServiceRestarter {
+    /// A restarter as `options` say. Asks nobody yet.
+    pub fn new(sessions: Sessions, surroundings: Surroundings, options: RestartOptions) -> Self {
+        Self { sessions, surroundings, options }
+    }
+
+    fn script(&self, text: &'static str) -> Script {
+        let service = self.options.service().map(ServiceName::as_str);
+        on_service(text, service.unwrap_or_default(), self.options.sudo)
+            .arg(self.options.pid_file().unwrap_or_default())
+    }
+
+    /// What is restarted, as a person would call it.
+    fn what(&self) -> String {
+        match (self.options.service(), self.options.pid_file()) {
+            (Some(service), _) => service.to_string(),
+            (None, Some(pid_file)) => format!("the process of {pid_file}"),
+            (None, None) => "the service".to_owned(),
+        }
+    }
+}
+
+/// A script of ours about a service, up to its second argument.
+pub(crate) fn on_service(text: &'static str, service: &str, sudo: bool) -> Script {
+    let sudo = if sudo { "yes" } else { "no" };
+    Script::new(text).keep(HEAD, TAIL).arg(service).arg(sudo)
+}
+
+#[async_trait]
+impl Restarter for ServiceRestarter {
+    fn describe(&self) -> String {
+        let by = if self.options.sudo { " by sudo" } else { "" };
+        match &self.options.method {
+            Method::Restart(_) => format!("restart {}{by}", self.what()),
+            Method::Reload(_) => format!("reload {}{by}", self.what()),
+            Method::Hup(_) | Method::HupPidFile(_) => format!("send SIGHUP to {}{by}", self.what()),
+            Method::Command { command, .. } => format!("run {command}"),
+        }
+    }
+
+    async fn running(&self, target: &Target, scope: &Scope) -> Result<Instance, BackendError> {
+        let attempted = format!("ask whether {} runs on {target}", self.what());
+        let output = self.sessions.run(target, &self.script(RUNNING), scope).await?;
+        match Answer::read(&output, &attempted)? {
+            Answer::Seen(seen) => Ok(seen.instance()),
+            other => Err(other.into_error(attempted, &output)),
+        }
+    }
+
+    async fn restart(
+        &self,
+        target: &Target,
+        before: &Instance,
+        situation: &Situation,
+        scope: &Scope,
+    ) -> Result<(), BackendError> {
+        let attempted = format!("{} on {target}", self.describe());
+        let (id, process) = Seen::marks(before);
+        let (method, command) = match &self.options.method {
+            Method::Restart(_) => ("restart", ""),
+            Method::Reload(_) => ("reload", ""),
+            Method::Hup(_) | Method::HupPidFile(_) => ("hup", ""),
+            Method::Command { command, .. } => ("command", command.as_str()),
+        };
+        let place = self.surroundings.release_path(situation).unwrap_or_default();
+        let mut script = self
+            .script(RESTART)
+            .args([method, &scope.attempt.to_string(), id, process, command, &place])
+            .on_stdin_end(OnStdinEnd::RunToEnd);
+        for (name, value) in self.surroundings.variables(target, situation) {
+            script = script.env(name, value);
+        }
+        let output = self.sessions.run(target, &script, scope).await?;
+        done(&output, attempted)
+    }
+
+    async fn stop(
+        &self,
+        target: &Target,
+        before: &Instance,
+        scope: &Scope,
+    ) -> Result<(), BackendError> {
+        if before.active {
+            return Ok(());
+        }
+        let script = self.script(STOP).on_stdin_end(OnStdinEnd::RunToEnd);
+        let output = self.sessions.run(target, &script, scope).await?;
+        done(&output, format!("stop {} on {target}", self.what()))
+    }
+
+    async fn evidence(
+        &self,
+        target: &Target,
+        _before: &Instance,
+        scope: &Scope,
+    ) -> Result<String, BackendError> {
+        if self.options.service().is_none() {
+            return Ok(String::new());
+        }
+        let output = self.sessions.run(target, &self.script(EVIDENCE), scope).await?;
+        Ok(output.stdout.text().trim_end().to_owned())
+    }
+}
+
+fn done(output: &Output, attempted: String) -> Result<(), BackendError> {
+    match Answer::read(output, &attempted)? {
+        Answer::Done => Ok(()),
+        Answer::Seen(_) | Answer::Starting(_) => {
+            Err(BackendError::new(ErrorKind::Broken, attempted)
+                .with_source("the answer is to another question"))
+        }
+        other => Err(other.into_error(attempted, output)),
+    }
+}

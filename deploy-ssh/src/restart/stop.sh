@@ -1,0 +1,13 @@
+# Stops the service. $1: service, $2: sudo, $3: pid file.
+look
+[ -n "$unit" ] || end done nothing
+[ "$load" = not-found ] && end done nothing
+case $active in
+inactive | failed) end done nothing ;;
+esac
+act stop || fail "stop failed with status $code"
+look
+case $active in
+inactive | failed) end done stop ;;
+esac
+fail "is still $active, although stop was accepted"
