@@ -16,7 +16,7 @@ use crate::{commands, ui::Color};
 /// exceeded and all hosts are back and healthy; 4 the fleet is mixed, or a host's state is unknown;
 /// 5 locked by another run; 6 done within the budget, but not on all hosts; 130 interrupted.
 #[derive(Debug, Parser)]
-#[command(name = "deploy-cli", version, propagate_version = true, max_term_width = 100)]
+#[command(name = "deploy-cli", version, max_term_width = 100)]
 pub struct Cli {
     /// What holds for all commands.
     #[command(flatten)]
