@@ -52,6 +52,13 @@ impl Repo {
         Some(branch.trim().to_owned()).filter(|branch| !branch.is_empty())
     }
 
+    /// The first line of a commit's message; `None` where there is no such commit.
+    pub fn subject(&self, commit: &str) -> Option<String> {
+        let log = ["log", "-1", "--format=%s", "--end-of-options", commit];
+        let subject = git(&self.top, &log).ok()?;
+        Some(subject.trim().to_owned()).filter(|subject| !subject.is_empty())
+    }
+
     /// All tags, as git lists them; none where git cannot say.
     pub fn tags(&self) -> Vec<String> {
         let tags = git(&self.top, &["for-each-ref", "--format=%(refname:short)", "refs/tags"]);

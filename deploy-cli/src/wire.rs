@@ -7,7 +7,6 @@ mod over_ssh;
 mod source;
 
 pub use groups::{groups, shared_hosts, strategy};
-pub(crate) use over_ssh::scope;
 pub use over_ssh::{FoundClaim, Wired, pipeline};
 pub use source::{lenient_source, scheme, source};
 

@@ -1,8 +1,10 @@
 //! `status`: what each host serves.
 
+use std::collections::BTreeMap;
+
 use clap::Args;
 use deploy_core::{
-    backend::{Live, Lock, Standing},
+    backend::{BackendError, Instance, Live, Lock, Standing},
     model::{Group, Target},
     plan::Survey,
     record::{Exit, Failure},
@@ -17,7 +19,8 @@ use crate::{
     report::escape_json,
     state,
     table::Table,
-    time, wire,
+    time,
+    wire::{self, Wired},
 };
 
 /// Show what each host serves, since when, and by whom
@@ -30,23 +33,68 @@ pub struct StatusArgs {
     hosts: Vec<String>,
 }
 
+/// What is known of each service of a host: its name, and whether it is up.
+type Services = BTreeMap<Target, Vec<(String, Option<bool>)>>;
+
 /// Asks all hosts, and prints a line for each.
 pub(crate) async fn cmd_status(context: &Context, args: &StatusArgs) -> Result<Exit, CommandError> {
     let project = context.project()?;
     let groups = wire::groups(&project.loaded)?;
     let groups = super::filtered(Filter::parse(&args.hosts, &context.cwd), groups)?;
-    let survey = survey::ask(context, &project, &groups).await?;
+    let wired = wire::pipeline(context, &project, false)?;
+    let survey = survey::ask(context, &project, &wired, &groups).await?;
+    let services = services(context, &project, &wired, &survey).await;
+    wired.close().await;
     let silent = survey.answers.values().filter(|answer| answer.is_err()).count();
     if context.global.json {
-        json(context, &groups, &survey);
+        json(context, &groups, &survey, &services);
     } else {
-        let holder = project.state.lock().holder().await?;
-        if let Some(holder) = holder {
+        if let Some(holder) = project.state.lock().holder().await? {
             context.ui.line(&format!("locked by {}", state::describe_holder(&holder)));
         }
-        show(context, &project, &groups, &survey);
+        show(context, &groups, &survey, &services);
     }
     Ok(if silent > 0 { Exit::Incomplete } else { Exit::Complete })
+}
+
+/// Asks the hosts that answered whether their services are up. A restart by a command without a
+/// service names nothing that could be asked for.
+async fn services(
+    context: &Context,
+    project: &Project,
+    wired: &Wired,
+    survey: &Survey,
+) -> Services {
+    let Some(section) = &project.loaded.config.restart else { return Services::new() };
+    let named: Vec<&String> = section.service.iter().chain(&section.services).collect();
+    let answered = survey.answers.iter().filter(|(_, answer)| answer.is_ok());
+    let targets: Vec<Target> = answered.map(|(target, _)| target.clone()).collect();
+    if named.is_empty() || named.len() != wired.backend.restarters.len() {
+        return Services::new();
+    }
+    let asked = wired.services(targets, &context.run_id(), &project.who).await;
+    let told = |answers: Vec<Result<Instance, BackendError>>| {
+        let up = answers.into_iter().map(|answer| answer.ok().map(|instance| instance.active));
+        named.iter().map(|name| (*name).clone()).zip(up).collect()
+    };
+    asked.into_iter().map(|(target, answers)| (target, told(answers))).collect()
+}
+
+fn service_told(services: &Services, target: &Target) -> String {
+    let word = |up: Option<bool>| match up {
+        Some(true) => "up",
+        Some(false) => "DOWN",
+        None => "?",
+    };
+    match services.get(target).map(Vec::as_slice) {
+        None | Some([]) => String::new(),
+        Some([(_, up)]) => word(*up).to_owned(),
+        Some(several) => {
+            let all: Vec<String> =
+                several.iter().map(|(name, up)| format!("{name} {}", word(*up))).collect();
+            all.join(", ")
+        }
+    }
 }
 
 /// Each target once, with the group it belongs to.
@@ -58,8 +106,9 @@ fn in_order(groups: &[Group]) -> impl Iterator<Item = (&Group, &Target)> {
         .filter(move |(_, target)| seen.insert(*target))
 }
 
-fn show(context: &Context, _: &Project, groups: &[Group], survey: &Survey) {
-    let mut table = Table::new(["HOST", "GROUP", "LIVE", "COMMIT", "SINCE", "BY", "NOTE"]);
+fn show(context: &Context, groups: &[Group], survey: &Survey, services: &Services) {
+    let mut table =
+        Table::new(["HOST", "GROUP", "LIVE", "COMMIT", "SINCE", "BY", "SERVICE", "NOTE"]);
     let mut hints: Vec<String> = Vec::new();
     for (group, target) in in_order(groups) {
         let first = [target.to_string(), group.name.to_string()];
@@ -71,7 +120,9 @@ fn show(context: &Context, _: &Project, groups: &[Group], survey: &Survey) {
             }
             None => Default::default(),
         };
-        table.row(first.into_iter().chain(rest));
+        let [live, commit, since, by, note] = rest;
+        let service = service_told(services, target);
+        table.row(first.into_iter().chain([live, commit, since, by, service, note]));
     }
     table.lines().iter().for_each(|line| context.ui.line(line));
     hints.sort();
@@ -111,11 +162,15 @@ fn silent(failure: &Failure) -> [String; 5] {
     ["?".into(), String::new(), String::new(), String::new(), note]
 }
 
-fn json(context: &Context, groups: &[Group], survey: &Survey) {
+fn json(context: &Context, groups: &[Group], survey: &Survey, services: &Services) {
     for (group, target) in in_order(groups) {
         let line = match survey.answers.get(target) {
             Some(Ok(live)) => {
-                serde_json::json!({ "target": target, "group": group.name, "live": live })
+                let up: BTreeMap<&String, &Option<bool>> =
+                    services.get(target).into_iter().flatten().map(|(n, up)| (n, up)).collect();
+                serde_json::json!({
+                    "target": target, "group": group.name, "live": live, "services": up,
+                })
             }
             Some(Err(failure)) => {
                 serde_json::json!({ "target": target, "group": group.name, "failure": failure })

@@ -5,22 +5,25 @@ use deploy_core::{backend::Cancel, model::Group, plan::Survey};
 use crate::{
     context::{Context, Project},
     error::CommandError,
-    wire,
+    wire::{self, Wired},
 };
 
 /// Asks all configured hosts. Takes no lock and changes nothing.
 pub(super) async fn ask_all(context: &Context, project: &Project) -> Result<Survey, CommandError> {
-    ask(context, project, &wire::groups(&project.loaded)?).await
+    let wired = wire::pipeline(context, project, false)?;
+    let survey = ask(context, project, &wired, &wire::groups(&project.loaded)?).await;
+    wired.close().await;
+    survey
 }
 
 /// Asks the hosts of `groups`.
 pub(super) async fn ask(
     context: &Context,
     project: &Project,
+    wired: &Wired,
     groups: &[Group],
 ) -> Result<Survey, CommandError> {
     let run = context.run_id();
-    let wired = wire::pipeline(context, project, false)?;
     let strategy = wire::strategy(&project.loaded.config.run);
     let cancel = Cancel::new();
     let survey = wired.pipeline.survey(
@@ -31,10 +34,8 @@ pub(super) async fn ask(
         &project.who,
         &cancel,
     );
-    let survey = tokio::select! {
-        survey = survey => survey,
-        () = crate::signals::ended() => return Err(super::interrupted()),
-    };
-    wired.close().await;
-    Ok(survey)
+    tokio::select! {
+        survey = survey => Ok(survey),
+        () = crate::signals::ended() => Err(super::interrupted()),
+    }
 }

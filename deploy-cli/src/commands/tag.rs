@@ -25,7 +25,7 @@ pub struct TagArgs {
     /// Increment the patch version, or end a pre-release
     #[arg(long, group = "part")]
     patch: bool,
-    /// What the tag says
+    /// What the tag says; the commit's subject if not given
     #[arg(short, long, value_name = "TEXT")]
     message: Option<String>,
     /// Allow modified files; they are not part of the version
@@ -42,7 +42,7 @@ pub(crate) async fn cmd_tag(context: &Context, args: &TagArgs) -> Result<Exit, C
     let name = source.next_tag(today, part).await?;
     let message = match &args.message {
         Some(message) => message.clone(),
-        None => format!("{} {name}, by {}", project.loaded.config.app, project.who),
+        None => project.repo.subject(&args.commit).unwrap_or_else(|| name.clone()),
     };
     let at = VersionRef::Named(args.commit.clone());
     let version = source.publish_tag(&name, &at, &message).await?;

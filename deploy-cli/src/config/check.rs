@@ -45,19 +45,25 @@ fn check_restart(restart: &RestartSection) -> Result<(), Told> {
         return Err(told(["restart", "services"], "give either `service` or `services`"));
     }
     let named = restart.service.is_some() || !restart.services.is_empty();
-    match (restart.method, restart.command.is_some(), named) {
-        (RestartMethod::Command, false, _) => {
+    match (restart.method, restart.command.is_some()) {
+        (RestartMethod::Command, false) => {
             Err(told(["restart", "method"], "`command` needs the key `command`"))
         }
-        (RestartMethod::Reload | RestartMethod::Hup, true, _) => {
-            Err(told(["restart", "command"], "goes with method = \"command\" only"))
+        (RestartMethod::Command, true) if !restart.services.is_empty() => {
+            Err(told(["restart", "services"], "a command is about one `service` at most"))
         }
-        (_, true, true) => {
-            Err(told(["restart", "command"], "give either a command or services to restart"))
+        (RestartMethod::Command, true) => Ok(()),
+        (_, true) => Err(told(["restart", "command"], "goes with method = \"command\" only")),
+        (RestartMethod::Hup, false) if restart.pid_file.is_some() => match (named, restart.sudo) {
+            (true, _) => Err(told(["restart", "pid_file"], "give either a pid file or a service")),
+            (_, true) => Err(told(["restart", "pid_file"], "is never used with sudo")),
+            _ => Ok(()),
+        },
+        (_, false) if restart.pid_file.is_some() => {
+            Err(told(["restart", "pid_file"], "goes with method = \"hup\" only"))
         }
-        (RestartMethod::Hup, _, false) if restart.pid_file.is_some() => Ok(()),
-        (_, false, false) => Err(told(["restart"], "needs `service`, `services` or `command`")),
-        _ => Ok(()),
+        (_, false) if !named => Err(told(["restart"], "needs `service`, `services` or `command`")),
+        (_, false) => Ok(()),
     }
 }
 

@@ -137,7 +137,7 @@ pub struct RestartSection {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RestartMethod {
-    /// It is restarted; with a `command`, that is run.
+    /// It is restarted.
     #[default]
     Restart,
     /// It is told to reload.

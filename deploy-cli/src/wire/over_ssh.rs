@@ -1,21 +1,25 @@
 //! From the configuration to hosts over SSH.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use deploy_core::{
-    backend::{BackendError, Cancel, Claim, Completion, Discard, Scope, Standing},
+    backend::{BackendError, Cancel, Claim, Completion, Discard, Instance, Scope, Standing},
     model::{Target, Version},
     plan::Stage,
     record::RunId,
     run::{Backend, Pipeline},
 };
 use deploy_ssh::{
-    BuildStep, Held, Layout, RunProcess, SshTransport,
+    BuildStep, Held, Layout, RunProcess, SshTransport, Surroundings,
     session::{Sessions, SshConfig},
 };
 use tokio::{task::JoinSet, time::Instant};
 
-use super::{completion::SuccessTag, lenient_source, source};
+use super::{
+    completion::SuccessTag,
+    health::{self, Hosts},
+    lenient_source, source,
+};
 use crate::{
     config::{Config, Loaded, StepSection, StepStage},
     context::{Context, Project},
@@ -59,13 +63,16 @@ pub fn pipeline(
     let sessions = Sessions::new(ssh_config(config));
     let process = RunProcess::current()
         .map_err(|error| CommandError::because("learn who this process is", error))?;
+    let surroundings =
+        Surroundings { layout: layout.clone(), environment: project.loaded.environment.clone() };
+    let hosts = Hosts { sessions: sessions.clone(), surroundings };
     let transport = SshTransport::new(sessions.clone(), &project.repo.top, layout, process);
     let transport = Arc::new(transport.build_steps(build_steps(config)));
     let backend = Backend {
         transport: Arc::clone(&transport) as Arc<_>,
-        restarters: super::health::restarters(project, &sessions)?,
-        checks: super::health::checks(project, &sessions, transport.layout())?,
-        steps: super::health::steps(project, &sessions, transport.layout()),
+        restarters: health::restarters(&project.loaded, &hosts)?,
+        checks: health::checks(&project.loaded, &hosts)?,
+        steps: health::steps(&project.loaded, &hosts),
     };
     let backend = (context.customize)(project, backend)?;
     let pipeline = Pipeline::new(backend.clone()).with_source(Arc::new(lenient_source(project)));
@@ -123,6 +130,28 @@ impl Wired {
         self.transport.unlock(target, &found.held, &scope(run, who)).await
     }
 
+    /// Asks whether the services on `targets` are up, all at once: for each target one answer per
+    /// restarter, in order.
+    pub async fn services(
+        &self,
+        targets: impl IntoIterator<Item = Target>,
+        run: &RunId,
+        who: &str,
+    ) -> BTreeMap<Target, Vec<Result<Instance, BackendError>>> {
+        let mut asking = JoinSet::new();
+        for target in targets {
+            let (restarters, scope) = (self.backend.restarters.clone(), scope(run, who));
+            asking.spawn(async move {
+                let mut answers = Vec::new();
+                for restarter in restarters {
+                    answers.push(restarter.running(&target, &scope).await);
+                }
+                (target, answers)
+            });
+        }
+        asking.join_all().await.into_iter().collect()
+    }
+
     /// Closes all connections.
     pub async fn close(&self) {
         self.sessions.close().await;
@@ -137,7 +166,7 @@ impl FoundClaim {
 }
 
 /// What a call outside of a run belongs to.
-pub(crate) fn scope(run: &RunId, who: &str) -> Scope {
+fn scope(run: &RunId, who: &str) -> Scope {
     Scope {
         run: run.clone(),
         who: who.to_owned(),
