@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a fixture that cannot be made fails the test")]
 
 use std::{
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::Command,
     sync::Arc,
@@ -156,10 +157,29 @@ pub fn git(dir: &Path, args: &[&str]) -> String {
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
 
-/// Every path below `dir` with its kind, mode and content, in order.
+/// Every path below `dir` with its mode, or where it links to, in order; our own mark left out.
 pub fn tree(dir: &Path) -> Vec<String> {
-    let list = "find . ! -path ./.deploy-release \\( -type f -exec stat -c '%A %n' {} \\; \
-        -o -type l -printf '%y %p -> %l\\n' -o -type d -printf '%M %p\\n' \\) | LC_ALL=C sort";
-    let output = Command::new("sh").args(["-c", list]).current_dir(dir).output().unwrap();
-    String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect()
+    let mut found = Vec::new();
+    walk(dir, ".", &mut found);
+    found.retain(|entry| !entry.starts_with("./.deploy-release "));
+    found.sort();
+    found
+}
+
+fn walk(dir: &Path, name: &str, found: &mut Vec<String>) {
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let entry = entry.unwrap();
+        let name = format!("{name}/{}", entry.file_name().to_string_lossy());
+        let kind = entry.file_type().unwrap();
+        if kind.is_symlink() {
+            let to = std::fs::read_link(entry.path()).unwrap();
+            found.push(format!("{name} -> {}", to.display()));
+            continue;
+        }
+        let mode = entry.metadata().unwrap().permissions().mode() & 0o7777;
+        found.push(format!("{name} {mode:o}"));
+        if kind.is_dir() {
+            walk(&entry.path(), &name, found);
+        }
+    }
 }

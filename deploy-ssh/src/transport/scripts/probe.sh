@@ -14,8 +14,17 @@ _w=$cache
 while [ ! -e "$_w" ]; do _w=${_w%/*}; [ -n "$_w" ] || _w=/; done
 [ -d "$_w" ] || say odd "$_w is not a directory"
 _p=${path%/*}
-[ -w "$_w" ] || say unwritable "$_w"
+_disk=$(df -Pk "$_w" 2>/dev/null | tail -n 1 | sed 's/.* \([0-9][0-9]*\)  *[0-9][0-9]*%  */\1 /')
+# To root everything looks writable in some shells, even what is mounted read-only.
+_o= _m=$(printf %s "${_disk#* }" | sed 's/\\/\\134/g; s/ /\\040/g')
+while read -r _x _at _x _opt _x; do
+  [ "$_at" != "$_m" ] || _o=$_opt
+done </proc/mounts
+case ,$_o, in
+  *,ro,*) say unwritable "$_w" ;;
+  *) [ -w "$_w" ] || say unwritable "$_w" ;;
+esac
 if [ ! -L "$path" ] && [ -d "$_p" ] && [ ! -w "$_p" ]; then say unwritable "$_p"; fi
-say disk "$(df -Pk "$_w" 2>/dev/null | tail -n 1 | sed 's/.* \([0-9][0-9]*\)  *[0-9][0-9]*%  */\1 /')"
+say disk "$_disk"
 say filesystem "$(stat -f -c %T "$_w" 2>/dev/null)"
 report
