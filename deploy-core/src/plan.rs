@@ -28,9 +28,9 @@ pub use step_policy::{StepMoment, StepPlace, StepPolicy};
 pub use strategy::{OnAbort, OnBreach, OnFailure, Strategy};
 
 use crate::{
-    backend::Changes,
+    backend::{Changes, ErrorKind},
     model::{App, Environment, Gate, GroupName, Target, Version, VersionId},
-    record::{Failure, Served},
+    record::{End, Failure, Served},
 };
 
 /// What will be done, to which targets, in which order, and where each would go back to.
@@ -103,6 +103,19 @@ pub struct Lost {
     /// What it serves, where it answered before it was found lacking.
     #[serde(default = "Served::never_asked")]
     pub served: Served,
+}
+
+impl Lost {
+    /// How it ends: it is out, whatever becomes of the run.
+    pub fn end(&self) -> End {
+        let (failure, served) = (self.failure.clone(), self.served.clone());
+        match failure.kind {
+            ErrorKind::Unreachable | ErrorKind::Lost | ErrorKind::TimedOut => {
+                End::Unreachable { failure, served }
+            }
+            _ => End::Failed { failure, served },
+        }
+    }
 }
 
 /// What lies between two versions that at least one target moves between.

@@ -48,6 +48,10 @@ pub(super) struct Call<'a> {
 }
 
 /// Calls `act` until it succeeds, fails for good, or may not be repeated any more.
+///
+/// Of several failures the last is returned, with one exception: when an earlier attempt may have
+/// taken effect and the last did not reach the target, the earlier one is. "Nothing was begun" is
+/// true of the last attempt only.
 pub(super) async fn attempt<T, F>(
     call: Call<'_>,
     mut act: impl FnMut(Scope) -> F,
@@ -57,6 +61,7 @@ where
 {
     let deadline = Instant::now() + call.within;
     let mut number = 1;
+    let mut doubt: Option<BackendError> = None;
     loop {
         let scope = Scope {
             run: call.caller.run.clone(),
@@ -69,6 +74,7 @@ where
         };
         let error = match bounded(call.stage, deadline, call.kill, act(scope)).await {
             Ok(answer) => return Ok(answer),
+            Err(error) if error.kind() == ErrorKind::Unreachable => doubt.take().unwrap_or(error),
             Err(error) => error,
         };
         let wait = call.caller.retry.after(number).filter(|wait| Instant::now() + *wait < deadline);
@@ -84,6 +90,7 @@ where
             () = call.halt.cancelled() => return Err(error),
             () = call.kill.cancelled() => return Err(error),
         }
+        doubt = Some(error).filter(|error| error.kind().is_uncertain());
     }
 }
 

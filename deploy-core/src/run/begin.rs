@@ -14,7 +14,7 @@ use crate::{
     backend::{Ask, Cancel, Completion, LockGuard},
     model::Target,
     plan::{Plan, PlanRequest, Stage, Survey},
-    record::{EventKind, Exit, Failure, Observer, RunInfo, StageOutcome, StopCause, Summary},
+    record::{End, EventKind, Exit, Failure, Observer, RunInfo, StageOutcome, StopCause, Summary},
 };
 
 /// What a run begins with.
@@ -75,12 +75,13 @@ impl Run {
         let survey = self.connect(request).await?;
         let plan = self.pipeline.plan_from(request, &survey, allow).await?;
         self.tell_preflight(&plan);
-        self.ledger.emit(EventKind::Planned { plan: Box::new(plan.clone()) });
         self.ledger.sync();
         if self.ledger.is_lost() {
             return Err(Refusal::new("the journal cannot be written")
                 .with_hint("make room in the state directory, or set another `state_dir`"));
         }
+        self.ledger.emit(EventKind::Planned { plan: Box::new(plan.clone()) });
+        self.ledger.sync();
         Ok(plan)
     }
 
@@ -159,8 +160,18 @@ impl Run {
         self.end(exit, reason).await
     }
 
-    /// Ends a run that must not go on, gives up the lock, and sums up.
-    pub async fn refuse(self, refusal: Refusal) -> Summary {
+    /// Ends a run that must not go on, gives up the lock, and sums up. Where there is a plan
+    /// already, which the deployer did not confirm, its targets end as not attempted.
+    pub async fn refuse(mut self, refusal: Refusal) -> Summary {
+        let plan = self.ledger.summary().plan.clone();
+        for group in plan.iter().flat_map(|plan| &plan.groups) {
+            let planned = group.batches.iter().flatten();
+            let planned = planned.map(|change| (change.target.clone(), End::NotAttempted));
+            let lost = group.lost.iter().map(|lost| (lost.target.clone(), lost.end()));
+            for (target, end) in planned.chain(lost) {
+                self.ledger.emit(EventKind::TargetFinished { target, end });
+            }
+        }
         self.end(refusal.exit, Some(refusal.reason)).await
     }
 

@@ -51,6 +51,11 @@ impl Ledger {
         self.lost
     }
 
+    /// What the run came to so far.
+    pub(super) fn summary(&self) -> &Summary {
+        &self.summary
+    }
+
     pub(super) fn into_summary(self) -> Summary {
         self.summary
     }

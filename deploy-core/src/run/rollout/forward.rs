@@ -52,7 +52,7 @@ impl Rollout {
     ) {
         let Phase::Leading { group, batch } = self.phase else { return };
         if let Err(mishap) = result {
-            return self.once_failed(at, mishap, out);
+            return self.once_failed(at, *mishap, out);
         }
         for name in self.once_steps(group) {
             self.once_done.insert(name);
@@ -68,7 +68,7 @@ impl Rollout {
         }
     }
 
-    fn once_failed(&mut self, at: usize, mishap: Box<Mishap>, out: &mut Vec<Decision>) {
+    fn once_failed(&mut self, at: usize, mishap: Mishap, out: &mut Vec<Decision>) {
         let cause = mishap.end.failure().map(|f| format!("{}: {}", f.attempted, f.cause));
         let halted = mishap.halted;
         let group = self.slots[at].group;
@@ -78,7 +78,7 @@ impl Rollout {
             let reason = cause.unwrap_or_default();
             self.breach(Some(group), format!("a step that runs once failed: {reason}"), out);
         }
-        self.fail(at, *mishap, out);
+        self.fail(at, mishap, out);
         if !self.slots[at].touched {
             self.tell(at, out);
         }
@@ -111,7 +111,7 @@ impl Rollout {
     fn ill(&mut self, at: usize, mishap: Box<Mishap>, out: &mut Vec<Decision>) {
         let halted = mishap.halted;
         if mishap.once {
-            self.once_failed(at, mishap, out);
+            self.once_failed(at, *mishap, out);
         } else {
             self.fail(at, *mishap, out);
         }

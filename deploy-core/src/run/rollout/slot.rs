@@ -1,9 +1,8 @@
 //! What a rollout knows of each target and each group.
 
 use crate::{
-    backend::ErrorKind,
     model::{Gate, GroupName, Release},
-    plan::{Allowance, Lost, PlannedGroup, Work},
+    plan::{Allowance, PlannedGroup, Work},
     record::{End, Failure},
 };
 
@@ -68,10 +67,7 @@ impl GroupState {
         }
         let first = slots.len();
         slots.extend(
-            group
-                .lost
-                .iter()
-                .map(|lost| Slot::new(at, Work::Nothing, None, Some(end_of_lost(lost)))),
+            group.lost.iter().map(|lost| Slot::new(at, Work::Nothing, None, Some(lost.end()))),
         );
         Self {
             name: group.name.clone(),
@@ -83,15 +79,5 @@ impl GroupState {
             failures: 0,
             well: 0,
         }
-    }
-}
-
-fn end_of_lost(lost: &Lost) -> End {
-    let (failure, served) = (lost.failure.clone(), lost.served.clone());
-    match failure.kind {
-        ErrorKind::Unreachable | ErrorKind::Lost | ErrorKind::TimedOut => {
-            End::Unreachable { failure, served }
-        }
-        _ => End::Failed { failure, served },
     }
 }
