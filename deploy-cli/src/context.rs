@@ -69,10 +69,10 @@ impl Context {
     /// An id for a run that starts now, or for a command that only asks.
     pub fn run_id(&self) -> RunId {
         let now = jiff::Timestamp::now();
-        // Two runs of the same second on machines that share a directory differ by process and
-        // fraction of the second; a clash is refused when the run's directory is made.
-        let salt = std::process::id().wrapping_mul(31) ^ now.subsec_nanosecond().unsigned_abs();
-        let salt = u16::try_from((salt ^ (salt >> 16)) & 0xffff).unwrap_or_default();
+        // The fraction of the second, so that runs of the same second sort by time too. A clash is
+        // refused when the run's directory is made.
+        let fraction = u64::from(now.subsec_nanosecond().unsigned_abs()) * 0x1_0000 / 1_000_000_000;
+        let salt = u16::try_from(fraction).unwrap_or_default();
         RunId::at(now, salt)
     }
 }

@@ -147,8 +147,8 @@ impl OrMissing for Result<Layer, ConfigError> {
     }
 }
 
-fn dict(figment: &Figment) -> Result<Dict, figment::Error> {
-    let mut data = figment.data()?;
+fn dict(figment: &Figment) -> Result<Dict, Box<figment::Error>> {
+    let mut data = figment.data().map_err(Box::new)?;
     Ok(data.remove(&Profile::Default).unwrap_or_default())
 }
 

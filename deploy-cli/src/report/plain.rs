@@ -5,7 +5,7 @@ use deploy_core::{
     record::{End, Event, EventKind, ObserveError, Observer, StageOutcome, StopCause},
 };
 
-use super::failure;
+use super::{failure, plan_view::count};
 use crate::{config::short, display, time, ui::Ui};
 
 /// The most lines of evidence under a failure.
@@ -49,8 +49,9 @@ pub(super) fn lines(kind: &EventKind, ui: &Ui, back: bool) -> Vec<String> {
         EventKind::Planned { plan } => {
             let moving = plan.changes().filter(|(_, change)| change.work != Work::Nothing).count();
             let lost: usize = plan.groups.iter().map(|group| group.lost.len()).sum();
-            let lost = if lost > 0 { format!(", {lost} cannot be") } else { String::new() };
-            vec![format!("planned: {moving} of {} hosts change{lost}", plan.targets().count())]
+            let lost = if lost > 0 { format!(", {lost} cannot") } else { String::new() };
+            let hosts = count(plan.targets().count(), "host");
+            vec![format!("planned: {moving} of {hosts} to change{lost}")]
         }
         EventKind::GroupStarted { group } => vec![format!("group {group}")],
         EventKind::BatchStarted { group, batch } => {
@@ -96,13 +97,14 @@ fn run_lines(kind: &EventKind, ui: &Ui) -> Vec<String> {
             vec![ui.paint(ui.bad(), &format!("stopped: {}", display::line(reason)))]
         }
         EventKind::RollbackStarted { targets } => {
-            vec![ui.paint(ui.note(), &format!("going back on {} hosts", targets.len()))]
+            vec![ui.paint(ui.note(), &format!("going back on {}", count(targets.len(), "host")))]
         }
         EventKind::RollbackFinished { reverted, failed } if failed.is_empty() => {
-            vec![format!("{} hosts are back", reverted.len())]
+            vec![format!("back: {}", count(reverted.len(), "host"))]
         }
         EventKind::RollbackFinished { reverted, failed } => {
-            let told = format!("{} hosts are back, {} are not", reverted.len(), failed.len());
+            let told =
+                format!("back: {}; NOT back: {}", count(reverted.len(), "host"), failed.len());
             vec![ui.paint(ui.bad(), &told)]
         }
         EventKind::Warning { target, message } => {

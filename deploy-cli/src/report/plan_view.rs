@@ -27,7 +27,7 @@ pub fn plan_lines(plan: &Plan, ui: &Ui) -> Vec<String> {
     lines.push(String::new());
     lines.extend(what_is_done(plan));
     if let Some(allowance) = &plan.allowance {
-        lines.push(format!("budget of the run: {}", allowance));
+        lines.push(format!("budget of the run: {allowance}"));
     }
     for warning in &plan.warnings {
         lines.push(ui.paint(ui.note(), &format!("warning: {}", display::line(warning))));
@@ -49,8 +49,8 @@ fn heading(plan: &Plan) -> String {
         (None, _) => format!("roll back {app}{place}: each host to its last good version"),
     };
     let changes = plan.changes().filter(|(_, change)| change.work != Work::Nothing).count();
-    let hosts = plan.targets().count();
-    format!("{what} — {changes} of {hosts} hosts change")
+    let hosts = count(plan.targets().count(), "host");
+    format!("{what} — {changes} of {hosts} to change")
 }
 
 fn group_lines(plan: &Plan, group: &PlannedGroup, ui: &Ui) -> Vec<String> {
@@ -144,8 +144,8 @@ fn transition_lines(plan: &Plan, transition: &Transition, ui: &Ui) -> Vec<String
     let commits = &transition.changes.commits;
     let what = match transition.changes.relation {
         Relation::Same => "the same version".to_owned(),
-        Relation::Forward => format!("{} arrive", count(commits.len(), "commit")),
-        Relation::Backward => format!("{} LEAVE: it is older", count(commits.len(), "commit")),
+        Relation::Forward => format!("{} arriving", count(commits.len(), "commit")),
+        Relation::Backward => format!("{} LEAVING: it is older", count(commits.len(), "commit")),
         Relation::Diverged => "DIVERGED: each has commits that the other lacks".to_owned(),
         Relation::Unknown => "not known here: nothing can be said about the commits".to_owned(),
     };

@@ -83,7 +83,7 @@ impl FileLock {
         if !held::try_hold(&file)? {
             return Ok(Taken::Held(record_or_unknown(&file)?));
         }
-        if let Some(other) = record(&file)?.filter(|other| stands_alone(other)) {
+        if let Some(other) = record(&file)?.filter(stands_alone) {
             return Ok(Taken::Held(other));
         }
         file.set_len(0)?;

@@ -1,0 +1,105 @@
+//! Commands that move nothing.
+
+use crate::place::Place;
+
+#[test]
+fn init_writes_a_configuration_that_is_read_and_says_what_is_next() {
+    let place = Place::bare();
+    let ran = place.cli(&["init"]).ends(0).says("wrote $PLACE/repo/deploy.toml").says("next:");
+    assert!(ran.stderr.is_empty());
+    place.cli(&["config"]).ends(0).says("version.scheme").says("deploy.toml:");
+    place.cli(&["init"]).ends(1).says("edit it, or move it away first");
+}
+
+#[test]
+fn outside_a_repository() {
+    let place = Place::bare();
+    let mut command = place.command(&["plan"]);
+    let output = command.current_dir(place.path("home")).output().unwrap();
+    place.ran(&output).ends(1).says("not a git repository").says("hint: change into");
+    place.cli(&["plan"]).ends(1).says("no deploy.toml here").says("`deploy-cli init` writes one");
+}
+
+#[test]
+fn versions_are_listed_newest_first() {
+    let place = Place::new();
+    place.version(2, "two");
+    let ran = place.cli(&["versions", "--offline"]).ends(0);
+    insta::assert_snapshot!(ran.all(), @"
+    VERSION               DATE                 AUTHOR  LIVE ON  SUBJECT
+    release/2026-01-02/1  $MOMENT  Ann              version 2
+    release/2026-01-01/1  $MOMENT  Ann              version 1
+    [0]
+    ");
+    place.cli(&["deploy", "release/2026-01-01/1"]).ends(0);
+    place
+        .cli(&["versions"])
+        .ends(0)
+        .says("release/2026-01-01/1  $MOMENT  Ann     1 host   version 1");
+    let json = place.cli(&["versions", "--json", "-n", "1"]).ends(0).stdout;
+    let line: serde_json::Value = serde_json::from_str(json.trim()).unwrap();
+    assert_eq!(
+        (&line["version"]["name"], &line["live_on"]),
+        (&"release/2026-01-02/1".into(), &0.into())
+    );
+}
+
+#[test]
+fn tag_makes_and_pushes_the_next_version() {
+    let place = Place::new();
+    place.commit(2, "two");
+    place.git(&["push", "-q", "origin", "main"]);
+    let ran = place.cli(&["tag"]).ends(0).says("next: deploy-cli deploy release/");
+    let tag = ran.stdout.split("deploy-cli deploy ").nth(1).unwrap().trim();
+    assert!(tag.ends_with("/1"), "{tag}");
+    assert!(place.git(&["ls-remote", "origin"]).contains(tag));
+    place.cli(&["tag"]).ends(0).says("/2");
+    place.cli(&["tag", "--major"]).ends(2).says("date tags have no major");
+    place.commit(3, "not pushed");
+    place.cli(&["tag"]).ends(1);
+}
+
+#[test]
+fn a_lock_by_hand_keeps_others_out_until_it_is_removed() {
+    let place = Place::new();
+    place.cli(&["lock"]).ends(2).says("--message");
+    place.cli(&["lock", "-m", "the database moves", "--until", "yesterday"]).ends(2);
+    place.cli(&["lock", "-m", "the database moves", "--until", "2h"]).ends(0).says("until $MOMENT");
+    place
+        .cli(&["deploy"])
+        .ends(5)
+        .says("locked by ann@$HOST (by hand)")
+        .says("the database moves")
+        .says("`deploy-cli unlock` removes it");
+    place.cli(&["lock", "-m", "me too"]).ends(5);
+    place.cli(&["status"]).ends(0).says("the database moves");
+    place.cli(&["unlock"]).ends(0).says("removed the lock of ann@$HOST");
+    place.cli(&["unlock"]).ends(0).says("mockbase was not locked");
+    place.cli(&["deploy"]).ends(0);
+}
+
+#[test]
+fn environments_are_kept_apart() {
+    let place = Place::bare();
+    place.configure("[environment.beta]\n[environment.production]\n");
+    place.version(1, "one");
+    place.cli(&["plan"]).ends(1).says("hint: --env beta | --env production");
+    place.cli(&["plan", "--env", "bet"]).ends(1).says("did you mean `beta`?");
+    place.cli(&["--env", "beta", "lock", "-m", "beta only"]).ends(0).says("mockbase in beta");
+    place.cli(&["--env", "production", "deploy"]).ends(0);
+    place.cli(&["--env", "beta", "deploy"]).ends(5);
+    place.cli(&["--env", "production", "history"]).ends(0).says("complete");
+    place.cli(&["--env", "beta", "history"]).ends(0).says("no run yet");
+}
+
+#[test]
+fn usage_and_help() {
+    let place = Place::new();
+    place.cli(&[]).ends(2);
+    place.cli(&["deplo"]).ends(2).says("deploy");
+    place.cli(&["deploy", "--batch", "0"]).ends(2).says("never end");
+    place.cli(&["--help"]).ends(0).says("Exit codes: 0 done");
+    place.cli(&["--version"]).ends(0).says("deploy-cli 0.");
+    place.cli(&["show", "nothing"]).ends(1).says("there is no run \"nothing\"");
+    place.cli(&["history"]).ends(0).says("no run yet");
+}

@@ -1,0 +1,145 @@
+//! Deploys that go well, and those that go back.
+
+use crate::place::Place;
+
+#[test]
+fn plan_deploy_status_history_show() {
+    let place = Place::new();
+    let ran = place.cli(&["plan"]).ends(0);
+    insta::assert_snapshot!(ran.all(), @r#"
+    deploy mockbase: release/2026-01-01/1 ($COMMIT) — 1 of 1 host to change
+
+    group default: 1 host, stops at the 1st failure of 1
+        local  nothing → release/2026-01-01/1  no way back: first deploy
+
+    restart run cp $PLACE/srv/deploy/version $PLACE/running
+    check   answers: `read -r v < $PLACE/running && test "$v" != broken` succeeds (after check, within 20s)
+    warning: no way back: first deploy on local
+    [0]
+    "#);
+    let ran = place.cli(&["deploy", "-m", "first of all"]).ends(0);
+    insta::assert_snapshot!(ran.all(), @r#"
+    $CLOCK run $RUN by ann: first of all
+    $CLOCK planned: 1 of 1 host to change
+    deploy mockbase: release/2026-01-01/1 ($COMMIT) — 1 of 1 host to change
+
+    group default: 1 host, stops at the 1st failure of 1
+        local  nothing → release/2026-01-01/1  no way back: first deploy
+
+    restart run cp $PLACE/srv/deploy/version $PLACE/running
+    check   answers: `read -r v < $PLACE/running && test "$v" != broken` succeeds (after check, within 20s)
+    warning: no way back: first deploy on local
+    $CLOCK group default
+    $CLOCK group default: batch 1
+    $CLOCK local: deployed
+    deployed release/2026-01-01/1  (run $RUN, $SPAN, exit 0)
+      1 host: 1 deployed
+    [0]
+    "#);
+    assert_eq!((place.live().as_str(), place.running().as_str()), ("one", "one"));
+    place.version(2, "two");
+    let ran = place
+        .cli(&["deploy", "latest", "--yes"])
+        .ends(0)
+        .says("release/2026-01-01/1 → release/2026-01-02/1");
+    assert!(ran.all().contains("make it two"), "{}", ran.all());
+    assert_eq!((place.live().as_str(), place.running().as_str()), ("two", "two"));
+    let ran = place.cli(&["status"]).ends(0);
+    insta::assert_snapshot!(ran.all(), @r#"
+    HOST   GROUP    LIVE                  COMMIT        SINCE                BY   SERVICE  NOTE
+    local  default  release/2026-01-02/1  $COMMIT  $MOMENT  ann
+    [0]
+    "#);
+    let ran = place.cli(&["history"]).ends(0);
+    insta::assert_snapshot!(ran.all(), @r#"
+    RUN                   WHEN                 WHAT                         BY   OUTCOME   HOSTS  TOOK  WHY
+    $RUN  $MOMENT  deploy release/2026-01-02/1  ann  complete  1/1    $SPAN
+    $RUN  $MOMENT  deploy release/2026-01-01/1  ann  complete  1/1    $SPAN  first of all
+    [0]
+    "#);
+    place.cli(&["show"]).ends(0).says("deployed release/2026-01-02/1");
+    place.cli(&["show", "--follow"]).ends(0).says("deployed release/2026-01-02/1");
+    assert!(place.git(&["ls-remote", "origin"]).contains("refs/tags/deploy/default/"));
+}
+
+#[test]
+fn the_same_again_changes_nothing() {
+    let place = Place::new();
+    place.cli(&["deploy"]).ends(0);
+    place.cli(&["deploy"]).ends(0).says("1 unchanged");
+    place.cli(&["deploy", "--redeploy"]).ends(0).says("1 deployed");
+}
+
+#[test]
+fn a_broken_version_goes_back_by_itself() {
+    let place = Place::new();
+    place.cli(&["deploy"]).ends(0);
+    place.version(2, "broken");
+    let ran = place.cli(&["deploy"]).ends(3).says("all touched hosts are back and healthy");
+    assert!(ran.all().contains("answers"), "{}", ran.all());
+    assert_eq!((place.live().as_str(), place.running().as_str()), ("one", "one"));
+    place.cli(&["status"]).ends(0).says("release/2026-01-01/1");
+    place.cli(&["history"]).ends(0).says("rolled back");
+    assert!(!place.git(&["ls-remote", "origin"]).contains("release/2026-01-02/1/deploy"));
+}
+
+#[test]
+fn rollback_goes_to_the_last_good_version() {
+    let place = Place::new();
+    place.cli(&["rollback"]).ends(1).says("no good version to go back to");
+    place.cli(&["deploy"]).ends(0);
+    place.version(2, "two");
+    place.cli(&["deploy"]).ends(0);
+    place.version(3, "broken");
+    place.cli(&["deploy"]).ends(3);
+    assert_eq!(place.running(), "two");
+    place.cli(&["rollback"]).ends(0).says("rolled back to");
+    assert_eq!((place.live().as_str(), place.running().as_str()), ("one", "one"));
+    place.cli(&["rollback", "release/2026-01-02/1"]).ends(0);
+    assert_eq!(place.running(), "two");
+    place.cli(&["plan", "previous"]).ends(0).says("release/2026-01-02/1 → release/2026-01-01/1");
+}
+
+#[test]
+fn events_as_json() {
+    let place = Place::new();
+    let ran = place.cli(&["deploy", "--json"]).ends(0);
+    let events: Vec<serde_json::Value> =
+        ran.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(events.first().unwrap()["event"], "run-started");
+    assert_eq!(events.last().unwrap()["event"], "run-finished");
+    assert_eq!(events.last().unwrap()["exit"], "complete");
+    let again = place.cli(&["show", "--json"]).ends(0);
+    assert_eq!(again.stdout, ran.stdout, "the journal has the same lines");
+    let line = place.cli(&["status", "--json"]).ends(0).stdout;
+    let line: serde_json::Value = serde_json::from_str(line.trim()).unwrap();
+    assert_eq!(line["target"], "local");
+}
+
+#[test]
+fn a_notification_gets_start_and_end_and_never_fails_a_run() {
+    let place = Place::bare();
+    let heard = place.path("heard");
+    place.configure(&format!("[notify]\ncommand = \"cat >> {}\"\n", heard.display()));
+    place.version(1, "one");
+    place.cli(&["deploy"]).ends(0);
+    let text = std::fs::read_to_string(&heard).unwrap();
+    assert_eq!(text.lines().count(), 2, "{text}");
+    assert!(text.lines().next().unwrap().contains("run-started"), "{text}");
+    place.configure("[notify]\ncommand = \"echo cannot >&2; exit 3\"\n");
+    place.version(2, "two");
+    place.cli(&["deploy"]).ends(0).says("warning: [notify] command: exit status: 3: cannot");
+}
+
+#[test]
+fn a_gate_that_asks_needs_somebody_to_ask() {
+    let place = Place::bare();
+    place.configure_hosts(
+        "hosts = [\"local\"]\npause = \"ask\"\n[[group]]\nname = \"rest\"\nhosts = [\"localhost\"]",
+        "",
+    );
+    place.version(1, "one");
+    place.cli(&["deploy"]).ends(2).says("pause = \"ask\"").says("--yes answers yes");
+    assert_eq!(place.live(), "");
+    place.cli(&["history"]).ends(0).says("no run yet");
+}

@@ -1,0 +1,11 @@
+//! Transcripts of the real program, with real git and this machine as the host.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod bad_days;
+mod commands;
+mod deploys;
+mod inert;
+mod place;
+mod reference;
+mod stops;
