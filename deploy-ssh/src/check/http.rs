@@ -54,7 +54,7 @@ impl HttpCheck {
         Self { sessions, url, status: None, body: None, from: HttpFrom::Host }
     }
 
-    async fn from_host(
+    async fn ask_host(
         &self,
         target: &Target,
         uri: &Uri,
@@ -63,19 +63,21 @@ impl HttpCheck {
     ) -> Result<Answer, BackendError> {
         // TLS is the host's matter: it knows which authorities it trusts.
         if uri.scheme_str() != Some("http") {
-            return self.in_host(target, uri, attempted, scope).await;
+            return self.ask_in_host(target, uri, attempted, scope).await;
         }
         let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
         let port = uri.port_u16().unwrap_or(80);
         match self.sessions.dial(target, host, port, scope).await {
             Ok(dialled) => Ok(stream::ask(dialled, uri, self.body.is_some()).await),
-            Err(DialError::Forbidden { .. }) => self.in_host(target, uri, attempted, scope).await,
+            Err(DialError::Forbidden { .. }) => {
+                self.ask_in_host(target, uri, attempted, scope).await
+            }
             Err(error) => could_not_dial(error, attempted.to_owned())
                 .map(|()| Answer::None(format!("nothing answers at {host}:{port}"))),
         }
     }
 
-    async fn in_host(
+    async fn ask_in_host(
         &self,
         target: &Target,
         uri: &Uri,
@@ -125,7 +127,7 @@ impl Checker for HttpCheck {
         let attempt = one_attempt(scope);
         let ask = async {
             match self.from {
-                HttpFrom::Host => self.from_host(target, &uri, &attempted, &attempt).await,
+                HttpFrom::Host => self.ask_host(target, &uri, &attempted, &attempt).await,
                 HttpFrom::Deployer => deployer::ask(&uri, self.body.is_some(), &attempted).await,
             }
         };

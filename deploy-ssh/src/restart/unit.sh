@@ -122,27 +122,39 @@ which_sudo() {
   printf '%s' "$1"
 }
 
-# Ends with "denied" when it is for the lack of a right that $@ failed with status $code.
+# Ends with "denied" when it is for the lack of a right that $@ failed, having said $said.
 refused() {
   if by_sudo; then
     sudo -n -l "$@" >/dev/null 2>&1 && return
-  elif [ "$(id -u)" = 0 ] || [ "$code" != 4 ]; then
-    return
+  else
+    case $said in
+    *'uthentication required'* | *'ccess denied'* | *'ermission denied'*) ;;
+    *) return ;;
+    esac
   fi
   program=$(which_sudo "$1")
   shift
   end denied "$(id -un)" "$program" "$*"
 }
 
-# Does $1 (start, stop, restart, reload, hup) to the service.
+# Does $1 (start, stop, restart, reload, hup) to the service. What systemctl says is kept; what
+# `service` says is not, since a daemon that it starts may hold its output open.
 act() {
+  said=
   case $manager-$1 in
   systemd-hup) set -- systemctl kill -s HUP "$unit" ;;
   systemd-*) set -- systemctl "$1" "$unit" ;;
-  *) set -- service "$unit" "$1" ;;
+  *)
+    set -- service "$unit" "$1"
+    as_root "$@" >&2 </dev/null && return
+    code=$?
+    refused "$@"
+    return "$code"
+    ;;
   esac
-  as_root "$@" >&2 </dev/null && return
+  said=$(as_root "$@" 2>&1 </dev/null) && return
   code=$?
+  printf '%s\n' "$said" >&2
   refused "$@"
   return "$code"
 }

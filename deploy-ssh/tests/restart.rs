@@ -1,0 +1,142 @@
+//! Restart by a command and by a pid file, over a real sshd and on this machine. systemd is tried
+//! on real hosts, see the fleet tests.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[path = "support/health.rs"]
+#[expect(dead_code, reason = "the fixture serves other tests too")]
+mod health;
+#[path = "support/sshd.rs"]
+mod sshd;
+
+use std::{fs, process::Command};
+
+use deploy_core::{
+    backend::{ErrorKind, Instance, Restarter},
+    model::Target,
+};
+use deploy_ssh::{
+    Method, RestartOptions, ServiceRestarter,
+    session::{Sessions, SshConfig},
+};
+use health::{Premises, situation};
+use sshd::{one_host, scope, target};
+
+macro_rules! over_both_links {
+    ($($story:ident),* $(,)?) => {
+        mod over_ssh {
+            use super::*;
+            $(#[tokio::test] async fn $story() {
+                let (_sshd, _client, sessions) = one_host("");
+                super::$story(&sessions, &target("h1")).await;
+            })*
+        }
+        mod on_this_machine {
+            use super::*;
+            $(#[tokio::test] async fn $story() {
+                let sessions = Sessions::new(SshConfig::default());
+                super::$story(&sessions, &target("local")).await;
+            })*
+        }
+    };
+}
+
+over_both_links!(
+    a_command_restarts_and_its_failure_is_told,
+    sighup_goes_to_the_process_of_the_pid_file,
+    a_pid_file_that_holds_no_process_is_refused,
+    a_process_that_dies_of_sighup_is_a_failure,
+);
+
+fn restarter(sessions: &Sessions, premises: &Premises, method: Method) -> ServiceRestarter {
+    let options = RestartOptions { method, sudo: false };
+    ServiceRestarter::new(sessions.clone(), premises.surroundings(), options)
+}
+
+async fn a_command_restarts_and_its_failure_is_told(sessions: &Sessions, on: &Target) {
+    let premises = Premises::new();
+    let by = |command: &str| {
+        let command = command.to_owned();
+        restarter(sessions, &premises, Method::Command { command, service: None })
+    };
+    let good = by("echo \"$DEPLOY_VERSION\" > ../restarted");
+    let before = good.running(on, &scope()).await.unwrap();
+    assert!(before.active, "what has no status must not be stopped");
+    good.restart(on, &before, &situation(), &scope()).await.unwrap();
+    let told = fs::read_to_string(premises.release().join("../restarted")).unwrap();
+    assert_eq!(told, "v2 $(x)\n");
+    good.stop(on, &Instance::default(), &scope()).await.unwrap();
+    assert_eq!(good.evidence(on, &before, &scope()).await.unwrap(), "");
+
+    let bad = by("echo result done; echo no such thing >&2; exit 5");
+    let error = bad.restart(on, &before, &situation(), &scope()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Rejected);
+    assert_eq!(error.cause(), "exit status 5");
+    assert!(error.evidence().unwrap().contains("no such thing"));
+}
+
+/// A process that is killed when dropped.
+struct Daemon(std::process::Child);
+
+impl Daemon {
+    fn start(program: &str) -> Self {
+        let child = Command::new("sh").arg("-c").arg(program).spawn().unwrap();
+        // Time to set its trap.
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        Self(child)
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+async fn sighup_goes_to_the_process_of_the_pid_file(sessions: &Sessions, on: &Target) {
+    let premises = Premises::new();
+    let (heard, pid_file) = (premises.path("heard"), premises.path("pid file"));
+    let daemon = Daemon::start(&format!(
+        "trap 'echo heard >> \"{}\"' HUP; while :; do sleep 0.1; done",
+        heard.display()
+    ));
+    fs::write(&pid_file, format!("{}\n", daemon.0.id())).unwrap();
+    let by_file = Method::HupPidFile(pid_file.to_str().unwrap().to_owned());
+    let restarter = restarter(sessions, &premises, by_file);
+    let before = restarter.running(on, &scope()).await.unwrap();
+    assert!(before.active && before.mark.contains(&format!("{}:", daemon.0.id())), "{before:?}");
+    restarter.restart(on, &before, &situation(), &scope()).await.unwrap();
+    assert_eq!(fs::read_to_string(heard).unwrap(), "heard\n");
+    assert_eq!(restarter.running(on, &scope()).await.unwrap(), before);
+}
+
+async fn a_pid_file_that_holds_no_process_is_refused(sessions: &Sessions, on: &Target) {
+    let premises = Premises::new();
+    let pid_file = premises.path("pid");
+    let by_file = Method::HupPidFile(pid_file.to_str().unwrap().to_owned());
+    let restarter = restarter(sessions, &premises, by_file);
+    for bad in ["-1", "0", "1", "", "12 13", "-1\n12", "x", "+5", "0x10", "99999999999", "4194305"]
+    {
+        fs::write(&pid_file, bad).unwrap();
+        let before = restarter.running(on, &scope()).await.unwrap();
+        assert!(!before.active, "{bad:?}");
+        let error = restarter.restart(on, &before, &situation(), &scope()).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Rejected, "{bad:?}");
+        assert!(error.cause().starts_with("the pid file "), "{bad:?}: {}", error.cause());
+    }
+}
+
+async fn a_process_that_dies_of_sighup_is_a_failure(sessions: &Sessions, on: &Target) {
+    let premises = Premises::new();
+    let pid_file = premises.path("pid");
+    // Exits on SIGHUP, and is reaped at once, as a service would be.
+    let daemon =
+        Daemon::start(&format!("sleep 100 & echo $! > '{}'; wait; sleep 100", pid_file.display()));
+    let by_file = Method::HupPidFile(pid_file.to_str().unwrap().to_owned());
+    let restarter = restarter(sessions, &premises, by_file);
+    let before = restarter.running(on, &scope()).await.unwrap();
+    let error = restarter.restart(on, &before, &situation(), &scope()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Rejected);
+    assert!(error.cause().contains("did not survive"), "{}", error.cause());
+    drop(daemon);
+}
