@@ -371,3 +371,47 @@ async fn many_versions_become_one_pack() {
     assert!(packs.count() < 20);
     assert_eq!(fs::read_to_string(ground.path().join("a.txt")).unwrap(), "22");
 }
+
+#[tokio::test]
+async fn unchanged_files_are_hard_links_only_where_nobody_can_write_through_them() {
+    use std::os::unix::fs::MetadataExt;
+
+    let is_root = nix::unistd::geteuid().is_root();
+    let whoami = Command::new("id").arg("-un").output().unwrap();
+    let whoami = String::from_utf8_lossy(&whoami.stdout).trim().to_owned();
+    let step = BuildStep {
+        name: "build".into(),
+        command: "true".into(),
+        timeout: Duration::from_secs(20),
+    };
+    let cases = [
+        ("daemon", vec![], !is_root),
+        ("daemon", vec![step], false),
+        (whoami.as_str(), vec![], false),
+        ("root", vec![], false),
+    ];
+    for (service, steps, is_linked) in cases {
+        let ground = Ground::new();
+        ground.write("same.txt", "same");
+        ground.write("bin/gone", "gone");
+        ground.write("log/x", "x");
+        ground.write("changed.txt", "one");
+        let v1 = ground.commit("v1");
+        let layout = ground.layout().share(["log"]).unwrap().service_user(service);
+        let transport = ground.transport_of(layout).build_steps(steps);
+        let one = ground.deploy(&transport, &v1, "r1").await.unwrap();
+        ground.write("changed.txt", "two");
+        ground.git(&["rm", "-q", "bin/gone"]);
+        let v2 = ground.commit("v2");
+        let two = ground.deploy(&transport, &v2, "r2").await.unwrap();
+        let links = |file: &str| fs::metadata(ground.release(&two).join(file)).unwrap().nlink();
+        assert_eq!(links("same.txt"), if is_linked { 2 } else { 1 }, "{service}");
+        assert_eq!(links("changed.txt"), 1);
+        assert_eq!(
+            tree(&ground.release(&two)),
+            ["./changed.txt 444", "./log -> ../../shared/log", "./same.txt 444"]
+        );
+        assert_eq!(fs::read_to_string(ground.release(&one).join("changed.txt")).unwrap(), "one");
+        assert_eq!(fs::read_to_string(ground.release(&one).join("bin/gone")).unwrap(), "gone");
+    }
+}
