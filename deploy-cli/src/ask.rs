@@ -1,11 +1,16 @@
 //! Questions to the deployer, and the policy that answers where nobody can be asked.
 
+use std::sync::OnceLock;
+
 use async_trait::async_trait;
 use deploy_core::{
     backend::{Answer, Ask, Question},
     plan::OnAbort,
 };
-use tokio::sync::oneshot;
+use tokio::sync::{
+    Mutex,
+    mpsc::{UnboundedReceiver, unbounded_channel},
+};
 
 use crate::{display, report::Screen, ui::Ui};
 
@@ -25,17 +30,41 @@ pub struct Deployer {
 }
 
 impl Deployer {
-    /// Asks a question of the command itself; `None` when the input ended.
-    pub async fn confirm(&self, question: String, default: bool) -> Option<bool> {
-        let (ui, screen) = (self.ui.clone(), self.screen.clone());
-        let (answered, answer) = oneshot::channel();
-        // A thread of its own, not of the runtime: one that still waits for input must not keep
-        // the process from ending.
-        std::thread::spawn(move || {
-            let _ = answered.send(screen.aside(|| ui.ask(&question, default)));
-        });
-        answer.await.ok().flatten()
+    /// Asks a question of the command itself; `None` when the input ended. Cancel-safe: a dropped
+    /// question is withdrawn, and what is typed then belongs to the next one.
+    pub async fn confirm(&self, question: &str, default: bool) -> Option<bool> {
+        let _quiet = self.screen.quiet();
+        let mut typed = typed().lock().await;
+        while typed.try_recv().is_ok() {} // typed before it was asked
+        let choice = if default { "[Y/n]" } else { "[y/N]" };
+        loop {
+            self.ui.question(&format!("{question} {choice}"));
+            match typed.recv().await?.trim().to_ascii_lowercase().as_str() {
+                "" => return Some(default),
+                "y" | "yes" => return Some(true),
+                "n" | "no" => return Some(false),
+                _ => {}
+            }
+        }
     }
+}
+
+/// The lines of standard input. One thread reads them for the life of the process, so that a
+/// question that was withdrawn leaves no reader behind that would swallow the next answer. It is
+/// no thread of the runtime, and does not keep the process from ending.
+fn typed() -> &'static Mutex<UnboundedReceiver<String>> {
+    static TYPED: OnceLock<Mutex<UnboundedReceiver<String>>> = OnceLock::new();
+    TYPED.get_or_init(|| {
+        let (lines, typed) = unbounded_channel();
+        std::thread::spawn(move || {
+            for line in std::io::stdin().lines().map_while(Result::ok) {
+                if lines.send(line).is_err() {
+                    return;
+                }
+            }
+        });
+        Mutex::new(typed)
+    })
 }
 
 #[async_trait]
@@ -55,13 +84,13 @@ impl Ask for Deployer {
             }
             Question::RollBackAfterBreach { reason, touched } => {
                 let reason = display::line(reason);
-                (format!("{reason}. Bring all {touched} touched hosts back?"), true)
+                (format!("{reason}. Bring back what was touched ({touched})?"), true)
             }
             Question::RollBackAfterStop { touched } => {
-                (format!("Interrupted. Bring all {touched} touched hosts back?"), true)
+                (format!("Interrupted. Bring back what was touched ({touched})?"), true)
             }
         };
-        match self.confirm(text, default).await {
+        match self.confirm(&text, default).await {
             Some(true) => Answer::Yes,
             Some(false) => Answer::No,
             // Whoever closed the terminal answers no more: policy does.

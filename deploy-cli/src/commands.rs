@@ -28,14 +28,15 @@ pub use tag::TagArgs;
 pub use unlock::UnlockArgs;
 pub use versions::VersionsArgs;
 
-use deploy_core::{model::Group, record::Exit};
+use deploy_core::{model::Group, plan::Plan, record::Exit};
 
 use crate::{
     args::Command,
+    config::StepStage,
     context::{Context, Project},
     error::{CommandError, Kind},
     hosts::{Filter, FilterError},
-    report::Finish,
+    report::{self, Finish},
     wire,
 };
 
@@ -88,6 +89,16 @@ fn finish(project: &Project, hosts: &[String]) -> Finish {
         env_option: project.env_option(),
         hosts: hosts.to_vec(),
     }
+}
+
+/// The plan in lines, with the steps that build a release.
+fn plan_lines(context: &Context, project: &Project, plan: &Plan) -> Vec<String> {
+    let steps = project.loaded.config.step.iter();
+    let builds: Vec<(String, String)> = steps
+        .filter(|step| step.stage == StepStage::Fetch)
+        .map(|step| (step.name.clone(), step.command.clone()))
+        .collect();
+    report::plan_lines(plan, &builds, &context.ui)
 }
 
 fn interrupted() -> CommandError {

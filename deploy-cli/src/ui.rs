@@ -1,6 +1,6 @@
 //! The terminal: what is written where, in which colours, and whether anybody can be asked.
 
-use std::io::{self, BufRead, IsTerminal, Write};
+use std::io::{self, IsTerminal, Write};
 
 /// When colours are used.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -62,23 +62,11 @@ impl Ui {
         let _ = writeln!(io::stderr().lock(), "{text}");
     }
 
-    /// Asks a question on standard error and reads the answer; `None` when standard input ended.
-    pub fn ask(&self, question: &str, default: bool) -> Option<bool> {
-        let choice = if default { "[Y/n]" } else { "[y/N]" };
-        loop {
-            let _ = write!(io::stderr().lock(), "{question} {choice} ");
-            let _ = io::stderr().flush();
-            let mut answer = String::new();
-            if io::stdin().lock().read_line(&mut answer).ok()? == 0 {
-                return None;
-            }
-            match answer.trim().to_ascii_lowercase().as_str() {
-                "" => return Some(default),
-                "y" | "yes" => return Some(true),
-                "n" | "no" => return Some(false),
-                _ => {}
-            }
-        }
+    /// Writes a question to standard error, without a line break.
+    pub fn question(&self, text: &str) {
+        let mut stderr = io::stderr().lock();
+        let _ = write!(stderr, "{text} ");
+        let _ = stderr.flush();
     }
 
     /// The colour of failures.

@@ -6,12 +6,7 @@ use deploy_core::{
 };
 
 use super::rollout::{self, Wish};
-use crate::{
-    context::Context,
-    error::CommandError,
-    report::{escape_json, plan_lines},
-    wire,
-};
+use crate::{context::Context, error::CommandError, report::escape_json, wire};
 
 /// Show what a deploy would do: per host what is live and what will be, and where it would go back
 ///
@@ -67,7 +62,7 @@ pub(crate) async fn cmd_plan(context: &Context, args: &PlanArgs) -> Result<Exit,
             .map_err(|error| CommandError::because("write the plan", error))?;
         context.ui.line(&escape_json(&line));
     } else {
-        plan_lines(&plan, &context.ui).iter().for_each(|line| context.ui.line(line));
+        super::plan_lines(context, &project, &plan).iter().for_each(|line| context.ui.line(line));
     }
     Ok(Exit::Complete)
 }

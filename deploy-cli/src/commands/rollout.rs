@@ -84,7 +84,9 @@ pub(super) async fn run(context: &Context, wish: &Wish) -> Result<Exit, CommandE
         stop: stop.clone(),
         on_complete: Some(wired.completion()),
     });
-    let summary = drive(context, wish, begun, &request, &deployer, &stop).await;
+    let allow = Allowances { downgrade: wish.allow_downgrade };
+    let driving = Driving { context, project: &project, deployer: &deployer, stop: &stop, allow };
+    let summary = drive(&driving, begun, &request).await;
     drop(signals);
     wired.close().await;
     for failure in finish_notifications(notifications).await {
@@ -99,38 +101,39 @@ pub(super) async fn run(context: &Context, wish: &Wish) -> Result<Exit, CommandE
     Ok(summary.exit.unwrap_or(Exit::Mixed))
 }
 
+/// What a run is driven with.
+struct Driving<'a> {
+    context: &'a Context,
+    project: &'a Project,
+    deployer: &'a Deployer,
+    stop: &'a Stop,
+    allow: Allowances,
+}
+
 /// Plans, asks, and runs.
-async fn drive(
-    context: &Context,
-    wish: &Wish,
-    mut begun: Run,
-    request: &PlanRequest,
-    deployer: &Deployer,
-    stop: &Stop,
-) -> Summary {
-    let allow = Allowances { downgrade: wish.allow_downgrade };
-    let plan = match begun.plan(request, allow).await {
+async fn drive(driving: &Driving<'_>, mut begun: Run, request: &PlanRequest) -> Summary {
+    let Driving { context, project, deployer, stop, allow } = driving;
+    let plan = match begun.plan(request, *allow).await {
         Ok(plan) => plan,
         Err(refusal) => {
-            if let Some(hint) = &refusal.hint {
-                let hint = crate::display::line(hint).into_owned();
-                context.ui.error_line(&format!(
-                    "{} {hint}",
-                    context.ui.paint(context.ui.note(), "hint:")
-                ));
+            let hint = refusal.hint.clone();
+            let summary = begun.refuse(refusal).await;
+            if let Some(hint) = hint {
+                let word = context.ui.paint(context.ui.note(), "hint:");
+                context.ui.error_line(&format!("{word} {}", crate::display::line(&hint)));
             }
-            return begun.refuse(refusal).await;
+            return summary;
         }
     };
-    if !confirmed(context, &plan, deployer).await {
+    if !confirmed(context, project, &plan, deployer).await {
         stop.request(StopCause::GateRefused);
     }
     begun.execute(plan).await
 }
 
 /// The first confirmation: shows the plan, and asks where somebody can be asked.
-async fn confirmed(context: &Context, plan: &Plan, deployer: &Deployer) -> bool {
-    let lines = report::plan_lines(plan, &context.ui);
+async fn confirmed(context: &Context, project: &Project, plan: &Plan, deployer: &Deployer) -> bool {
+    let lines = super::plan_lines(context, project, plan);
     let asks = deployer.can_ask && !deployer.yes && !plan.is_idle();
     deployer.screen.aside(|| {
         for line in lines {
@@ -141,7 +144,7 @@ async fn confirmed(context: &Context, plan: &Plan, deployer: &Deployer) -> bool 
         return true;
     }
     tokio::select! {
-        answer = deployer.confirm("Go on?".to_owned(), false) => answer == Some(true),
+        answer = deployer.confirm("Go on?", false) => answer == Some(true),
         () = crate::signals::ended() => false,
     }
 }

@@ -1,15 +1,17 @@
 //! `unlock`: remove a lock, and claims, that nobody needs any more.
 
 use clap::Args;
-use deploy_core::{model::Target, record::Exit};
+use deploy_core::{backend::BackendError, model::Target, plan::OnAbort, record::Exit};
 
 use crate::{
+    ask::Deployer,
     context::Context,
     display,
     error::{CommandError, Kind},
     hosts::Filter,
+    report::Screen,
     state::{Freed, describe_holder},
-    wire::{self, FoundClaim, Wired},
+    wire::{self, FoundClaim},
 };
 
 /// Remove the lock, and what dead runs hold on the hosts
@@ -50,10 +52,17 @@ pub(crate) async fn cmd_unlock(context: &Context, args: &UnlockArgs) -> Result<E
     let targets: std::collections::BTreeSet<Target> =
         groups.into_iter().flat_map(|group| group.targets).collect();
     let (run, wired) = (context.run_id(), wire::pipeline(context, &project, false)?);
+    let deployer = Deployer {
+        ui: context.ui.clone(),
+        screen: Screen::new(),
+        can_ask: context.ui.can_ask(),
+        yes: args.yes,
+        on_abort: OnAbort::Leave,
+    };
     let mut tally = Tally::default();
     for (target, found) in wired.claims(targets, &run, &project.who).await {
         match found {
-            Ok(Some(found)) if may_remove(context, args, &target, &found) => {
+            Ok(Some(found)) if may_remove(&deployer, &target, &found).await => {
                 let removed = wired.remove_claim(&target, &found, &run, &project.who).await;
                 tally.removed(context, &target, &found, removed);
             }
@@ -65,7 +74,7 @@ pub(crate) async fn cmd_unlock(context: &Context, args: &UnlockArgs) -> Result<E
             Err(error) => tally.failed(context, error),
         }
     }
-    Wired::close(&wired).await;
+    wired.close().await;
     tally.exit()
 }
 
@@ -81,7 +90,7 @@ impl Tally {
         context: &Context,
         target: &Target,
         found: &FoundClaim,
-        removed: Result<(), deploy_core::backend::BackendError>,
+        removed: Result<(), BackendError>,
     ) {
         match removed {
             Ok(()) => {
@@ -91,7 +100,7 @@ impl Tally {
         }
     }
 
-    fn failed(&mut self, context: &Context, error: deploy_core::backend::BackendError) {
+    fn failed(&mut self, context: &Context, error: BackendError) {
         CommandError::from(error).print(&context.ui);
         self.failed += 1;
     }
@@ -123,10 +132,10 @@ fn told(found: &FoundClaim) -> String {
 }
 
 /// A run that is proven dead needs no claim; for any other a person must say so.
-fn may_remove(context: &Context, args: &UnlockArgs, target: &Target, found: &FoundClaim) -> bool {
-    if found.is_dead() || args.yes {
+async fn may_remove(deployer: &Deployer, target: &Target, found: &FoundClaim) -> bool {
+    if found.is_dead() || deployer.yes {
         return true;
     }
     let question = format!("{target}: remove the claim of {}?", told(found));
-    context.ui.can_ask() && context.ui.ask(&question, false) == Some(true)
+    deployer.can_ask && deployer.confirm(&question, false).await == Some(true)
 }

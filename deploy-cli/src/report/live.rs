@@ -2,17 +2,21 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
 use deploy_core::{
     model::{GroupName, Target},
-    plan::{Direction, Plan},
+    plan::{Direction, Plan, Stage},
     record::{Event, EventKind, ObserveError, Observer, StageOutcome},
 };
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::plain;
+use super::{plain, plan_view::count};
 use crate::ui::Ui;
 
 /// The most hosts that have a line at once; the bars count all.
@@ -32,18 +36,55 @@ pub struct LiveReporter {
 
 /// What is drawn on; shared with whoever asks questions, so that a bar never overwrites one.
 #[derive(Debug, Clone)]
-pub struct Screen(MultiProgress);
+pub struct Screen {
+    bars: MultiProgress,
+    asking: Arc<AtomicBool>,
+}
+
+/// Nothing is drawn while it lives.
+#[derive(Debug)]
+#[must_use = "drawing goes on when it is dropped"]
+pub struct Quiet(Screen);
 
 impl Screen {
     /// Standard error.
     pub fn new() -> Self {
-        Self(MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(10)))
+        Self { bars: MultiProgress::with_draw_target(target()), asking: Arc::default() }
     }
 
-    /// Takes the bars away while `ask` runs.
-    pub fn aside<T>(&self, ask: impl FnOnce() -> T) -> T {
-        self.0.suspend(ask)
+    /// Takes the bars away until the answer is there. Lines are still told meanwhile: whoever
+    /// tells must not wait for a person.
+    pub fn quiet(&self) -> Quiet {
+        let _ = self.bars.clear();
+        self.bars.set_draw_target(ProgressDrawTarget::hidden());
+        self.asking.store(true, Ordering::SeqCst);
+        Quiet(self.clone())
     }
+
+    /// Takes the bars away while `print` writes.
+    pub fn aside<T>(&self, print: impl FnOnce() -> T) -> T {
+        self.bars.suspend(print)
+    }
+
+    fn say(&self, ui: &Ui, line: &str) {
+        if self.asking.load(Ordering::SeqCst) {
+            ui.error_line(&format!("\n{line}"));
+        } else {
+            // A terminal that is gone is no failure of the run.
+            let _ = self.bars.println(line);
+        }
+    }
+}
+
+impl Drop for Quiet {
+    fn drop(&mut self) {
+        self.0.asking.store(false, Ordering::SeqCst);
+        self.0.bars.set_draw_target(target());
+    }
+}
+
+fn target() -> ProgressDrawTarget {
+    ProgressDrawTarget::stderr_with_hz(10)
 }
 
 impl Default for Screen {
@@ -68,7 +109,7 @@ impl LiveReporter {
 
     fn say(&self, lines: Vec<String>) {
         for line in lines {
-            let _ = self.screen.0.println(line);
+            self.screen.say(&self.ui, &line);
         }
     }
 
@@ -86,7 +127,7 @@ impl LiveReporter {
                 .map(|change| &change.target)
                 .chain(group.lost.iter().map(|lost| &lost.target))
                 .collect();
-            let bar = self.screen.0.add(ProgressBar::new(targets.len() as u64));
+            let bar = self.screen.bars.add(ProgressBar::new(targets.len() as u64));
             bar.set_style(style(&format!("{{prefix:{width}}} {{bar:30}} {{pos}}/{{len}} {{msg}}")));
             bar.set_prefix(group.name.to_string());
             bar.tick();
@@ -95,22 +136,26 @@ impl LiveReporter {
         }
     }
 
-    fn stage_started(&mut self, target: &Target, name: String) {
+    fn stage_started(&mut self, target: &Target, stage: Stage, name: String) {
         if self.bars.is_empty() {
+            if stage != Stage::Connect {
+                return;
+            }
             let probing = self.probing.get_or_insert_with(|| {
-                let bar = self.screen.0.add(ProgressBar::new_spinner());
+                let bar = self.screen.bars.add(ProgressBar::new_spinner());
                 bar.enable_steady_tick(Duration::from_millis(120));
                 bar
             });
             probing.inc(1);
-            probing.set_message(format!("asking {} hosts what they serve", probing.position()));
+            let hosts = count(usize::try_from(probing.position()).unwrap_or_default(), "host");
+            probing.set_message(format!("asking {hosts} what is live"));
             return;
         }
         if !self.lines.contains_key(target) {
             if self.lines.len() >= LINES {
                 return;
             }
-            let bar = self.screen.0.add(ProgressBar::new_spinner());
+            let bar = self.screen.bars.add(ProgressBar::new_spinner());
             bar.set_style(style("  {spinner} {prefix}: {msg} ({elapsed})"));
             bar.set_prefix(target.to_string());
             bar.enable_steady_tick(Duration::from_millis(250));
@@ -146,7 +191,7 @@ impl Observer for LiveReporter {
             EventKind::Planned { plan } => self.planned(plan),
             EventKind::StageStarted { target, stage, detail, rolling_back } => {
                 let name = plain::stage_name(*stage, detail.as_deref(), *rolling_back);
-                self.stage_started(target, name);
+                self.stage_started(target, *stage, name);
             }
             EventKind::StageFinished { target, outcome, .. } => {
                 self.stage_finished(target, outcome);

@@ -13,8 +13,9 @@ use crate::{config::short, display, table::Table, ui::Ui};
 /// The most commits of one transition that are shown.
 const COMMITS: usize = 20;
 
-/// The plan in lines, escaped and painted.
-pub fn plan_lines(plan: &Plan, ui: &Ui) -> Vec<String> {
+/// The plan in lines, escaped and painted. `builds` are the steps of stage fetch, each with its
+/// command: they make the release, and so belong to no plan.
+pub fn plan_lines(plan: &Plan, builds: &[(String, String)], ui: &Ui) -> Vec<String> {
     let mut lines = vec![ui.paint(ui.strong(), &heading(plan))];
     for group in &plan.groups {
         lines.push(String::new());
@@ -25,6 +26,12 @@ pub fn plan_lines(plan: &Plan, ui: &Ui) -> Vec<String> {
         lines.extend(transition_lines(plan, transition, ui));
     }
     lines.push(String::new());
+    if plan.direction == Direction::Forward {
+        lines.extend(builds.iter().map(|(name, command)| {
+            let (name, command) = (display::line(name), display::line(command));
+            format!("step    {name}: run {command} (within fetch, on each host)")
+        }));
+    }
     lines.extend(what_is_done(plan));
     if let Some(allowance) = &plan.allowance {
         lines.push(format!("budget of the run: {allowance}"));

@@ -181,7 +181,7 @@ fn next(summary: &Summary, finish: &Finish, ui: &Ui) -> Vec<String> {
     if unknown > 0 {
         lines.push(format!("what they serve now: deploy-cli status{env}"));
     }
-    if summary.exit == Some(Exit::RolledBack) {
+    if summary.exit == Some(Exit::RolledBack) || summary.breach.is_some() {
         lines.push(format!("what each host said: deploy-cli show{env} {run}"));
         return lines;
     }

@@ -9,3 +9,4 @@ mod inert;
 mod place;
 mod reference;
 mod stops;
+mod terminal;
