@@ -10,10 +10,6 @@ if command -v bash >/dev/null 2>&1 && command -v timeout >/dev/null 2>&1; then
   timeout 5 bash -c 'exec 3<>"/dev/tcp/$1/$2"' deploy "$host" "$port" && answer open
   answer closed
 fi
-if command -v nc >/dev/null 2>&1; then
-  nc -z -w 5 "$host" "$port" </dev/null && answer open
-  answer closed
-fi
 case $host in
 localhost | 127.0.0.1 | ::1)
   # The kernel's own list: a socket that listens (0A) on the port.
@@ -28,4 +24,8 @@ LISTED
   [ -r /proc/net/tcp ] && answer closed
   ;;
 esac
+if nc -h 2>&1 | grep -q -e '-.*z'; then
+  nc -z -w 5 "$host" "$port" </dev/null && answer open
+  answer closed
+fi
 answer no-tool

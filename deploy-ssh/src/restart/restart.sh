@@ -30,9 +30,9 @@ begin() {
   if ! act "$1"; then
     look
     # Too many starts in a short time: another one is allowed when the time is over.
-    [ "$why" = start-limit-hit ] || fail "$1 failed with status $code"
+    [ "$why" = start-limit-hit ] || fail "$(why_not "$1")"
     as_root systemctl reset-failed "$unit" >/dev/null 2>&1 || sleep 11
-    act "$1" || fail "$1 failed with status $code, after too many starts"
+    act "$1" || fail "$(why_not "$1")"
   fi
   await_active
   # Without a mark there is nothing to compare; the manager's word has to do.
@@ -44,7 +44,7 @@ begin() {
 # Looks a second later whether the process that was told is still the same.
 outlive() {
   old_id=$id old_proc=$proc
-  "$@" || fail "$how failed with status $code"
+  "$@" || fail "$(why_not "$how")"
   sleep 1
   look
   [ "$active" = active ] || fail "did not survive it: is $active ($sub), result $why"
@@ -67,7 +67,7 @@ hup_pid_file() {
 }
 
 hup_pid() {
-  kill -HUP "$pid"
+  said=$(kill -HUP "$pid" 2>&1)
   code=$?
   return "$code"
 }

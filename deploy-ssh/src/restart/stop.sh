@@ -5,7 +5,7 @@ look
 case $active in
 inactive | failed) end done nothing ;;
 esac
-act stop || fail "stop failed with status $code"
+act stop || fail "$(why_not stop)"
 look
 case $active in
 inactive | failed) end done stop ;;

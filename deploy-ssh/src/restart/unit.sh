@@ -76,6 +76,20 @@ $shown
 SHOWN
 }
 
+by_sudo() { [ "$sudo" = yes ] && [ "$(id -u)" != 0 ]; }
+
+as_root() { if by_sudo; then sudo -n "$@"; else "$@"; fi; }
+
+# Init scripts may need root to see whether the service runs; where that is not granted, they are
+# asked without.
+ask_status() {
+  if by_sudo && sudo -n -l service "$unit" status >/dev/null 2>&1; then
+    sudo -n service "$unit" status
+  else
+    service "$unit" status
+  fi
+}
+
 look_service() {
   if [ -e "/etc/init.d/$unit" ] || [ -e "/etc/init/$unit.conf" ]; then
     load=loaded
@@ -83,7 +97,7 @@ look_service() {
     load=not-found
     return
   fi
-  service "$unit" status >/dev/null 2>&1 </dev/null
+  ask_status >/dev/null 2>&1 </dev/null
   case $? in
   0) active=active ;;
   3) active=inactive ;;
@@ -109,10 +123,6 @@ look() {
 is_start() {
   if [ "$id" != - ]; then [ "$id" = "$1" ]; else [ "$proc" != - ] && [ "$proc" = "$2" ]; fi
 }
-
-by_sudo() { [ "$sudo" = yes ] && [ "$(id -u)" != 0 ]; }
-
-as_root() { if by_sudo; then sudo -n "$@"; else "$@"; fi; }
 
 # Where sudo finds program $1.
 which_sudo() {
@@ -174,7 +184,15 @@ show_evidence() {
     printf '%s\n' "$status"
     [ -z "$log" ] || printf '%s\n' "$log"
     ;;
-  service) service "$unit" status 2>&1 </dev/null | tail -n 30 ;;
+  service) ask_status 2>&1 </dev/null | tail -n 30 ;;
+  esac
+}
+
+# Tells why act failed, in one line.
+why_not() {
+  case $said in
+  '') printf '%s failed with status %s' "$1" "$code" ;;
+  *) printf '%s\n' "$said" | head -n 1 ;;
   esac
 }
 
