@@ -266,7 +266,10 @@ fn warnings(plan: &Plan, survey: &Survey) -> Vec<String> {
             .map(|(_, change)| change.target.as_str())
             .collect();
         if !first.is_empty() {
-            warnings.push(format!("no way back: first deploy on {}", first.join(", ")));
+            let named = &first[..first.len().min(10)];
+            let more = first.len() - named.len();
+            let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+            warnings.push(format!("no way back: first deploy on {}{more}", named.join(", ")));
         }
     }
     for (target, answer) in &survey.answers {

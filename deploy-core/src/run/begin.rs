@@ -106,7 +106,10 @@ impl Run {
             }
         };
         let within = strategy.timeouts.connect;
-        let mut stopped: Option<StopCause> = None;
+        let mut stopped = self.stop.cause();
+        if stopped.is_some() {
+            cancel.cancel();
+        }
         let survey = {
             let mut asking = std::pin::pin!(ask_all(targets, &caller, within, &cancel, told));
             loop {
@@ -177,11 +180,17 @@ impl Run {
 
     async fn complete(&mut self, plan: &Plan) {
         let Some(completion) = self.on_complete.take() else { return };
-        let within = plan.strategy.timeouts.finalize;
-        let problem = match timeout(within, completion.complete(&self.info, plan)).await {
-            Ok(Ok(())) => return,
-            Ok(Err(error)) => format!("{error}: {}", error.cause()),
-            Err(_) => "mark the success: no answer within its time".to_owned(),
+        let mut signals = self.stop.watch();
+        let killed = async { while signals.next().await < StopCause::Kill {} };
+        let completed =
+            timeout(plan.strategy.timeouts.finalize, completion.complete(&self.info, plan));
+        let problem = tokio::select! {
+            completed = completed => match completed {
+                Ok(Ok(())) => return,
+                Ok(Err(error)) => format!("{error}: {}", error.cause()),
+                Err(_) => "mark the success: no answer within its time".to_owned(),
+            },
+            () = killed => "mark the success: told to stop".to_owned(),
         };
         self.ledger.emit(EventKind::Warning { target: None, message: problem });
     }

@@ -52,12 +52,16 @@ impl Stop {
         self.0.borrow().strongest
     }
 
+    /// A rollback begins: Ctrl-C is counted anew.
     pub(super) fn rearm(&self) {
         self.0.send_modify(|signals| signals.presses = 0);
     }
 
+    /// A watch of the requests that are still to come; those before are in [`cause`](Self::cause).
     pub(super) fn watch(&self) -> Watch {
-        Watch { signals: self.0.subscribe(), seen: 0 }
+        let signals = self.0.subscribe();
+        let seen = signals.borrow().count;
+        Watch { signals, seen }
     }
 }
 
@@ -77,7 +81,7 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    /// The next request that was not seen yet; of several at once, the strongest. Cancel-safe.
+    /// The next request after the watch began; of several at once, the strongest. Cancel-safe.
     pub(super) async fn next(&mut self) -> StopCause {
         loop {
             let now = *self.signals.borrow_and_update();

@@ -233,8 +233,10 @@ impl Post {
     }
 
     /// What `trouble` comes to on a target that serves `served` by now.
+    /// In a run that goes back, that is a failed rollback.
     fn touched(&self, trouble: Trouble, served: Served) -> Mishap {
         match trouble {
+            Trouble::Failed(_) if self.site.back => self.not_back(trouble, served),
             Trouble::Halted(stage) => {
                 Mishap { halted: true, ..mishap(interrupted(stage), served, true) }
             }

@@ -2,9 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic, also outside its own function")]
 
+mod exit_codes;
+mod properties;
 mod rig;
 mod rules_back;
 mod rules_order;
 mod rules_plan;
 mod rules_stop;
 mod rules_truth;
+mod ways_out;

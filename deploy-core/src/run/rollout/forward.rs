@@ -100,7 +100,7 @@ impl Rollout {
             return;
         };
         if self.forward {
-            self.ill(at, mishap, out);
+            self.ill(at, *mishap, out);
         } else {
             self.slots[at].back_failed = mishap.touched || !mishap.halted;
             self.fail(at, *mishap, out);
@@ -108,12 +108,12 @@ impl Rollout {
     }
 
     /// A target failed: within the budget it goes back on its own (rule 15).
-    fn ill(&mut self, at: usize, mishap: Box<Mishap>, out: &mut Vec<Decision>) {
+    fn ill(&mut self, at: usize, mishap: Mishap, out: &mut Vec<Decision>) {
         let halted = mishap.halted;
         if mishap.once {
-            self.once_failed(at, *mishap, out);
+            self.once_failed(at, mishap, out);
         } else {
-            self.fail(at, *mishap, out);
+            self.fail(at, mishap, out);
         }
         let slot = &self.slots[at];
         if !slot.touched {
@@ -138,15 +138,22 @@ impl Rollout {
         if self.has_failed(group, out) {
             return self.wind_up(out);
         }
-        let deployed = |at: &usize| matches!(self.slots[*at].end, Some(End::Deployed));
-        let watched: Vec<usize> = (0..self.slots.len()).filter(deployed).collect();
-        if self.groups[group].gate.soak.is_none() || watched.is_empty() {
+        let watched = match self.groups[group].gate.soak {
+            Some(_) => self.deployed(),
+            None => Vec::new(),
+        };
+        if watched.is_empty() {
             return self.ask_to_go_on(group, out);
         }
         out.push(Decision::BeginSoak(group));
         for at in watched {
             self.start(at, Job::Soak, out);
         }
+    }
+
+    fn deployed(&self) -> Vec<usize> {
+        let deployed = |at: &usize| matches!(self.slots[*at].end, Some(End::Deployed));
+        (0..self.slots.len()).filter(deployed).collect()
     }
 
     /// A group in which nobody ended well has failed, whatever its budget (rule 6).
@@ -173,7 +180,7 @@ impl Rollout {
             ill.push(at);
         }
         self.groups[self.slots[at].group].well -= 1;
-        self.ill(at, mishap, out);
+        self.ill(at, *mishap, out);
     }
 
     pub(super) fn end_soak(&mut self, group: usize, ill: Vec<usize>, out: &mut Vec<Decision>) {
