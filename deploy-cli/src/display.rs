@@ -13,7 +13,7 @@ pub fn line(text: &str) -> Cow<'_, str> {
 }
 
 /// Shows `text` as it is laid out: line breaks and tabs are kept, all else is escaped as in
-/// [`line`].
+/// [`line()`].
 pub fn block(text: &str) -> Cow<'_, str> {
     escape(text, |c| c == '\n' || c == '\t')
 }

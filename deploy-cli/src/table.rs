@@ -4,7 +4,7 @@ use unicode_width::UnicodeWidthStr;
 
 use crate::display;
 
-/// A table of foreign or own strings; each cell is escaped by [`display::line`].
+/// A table of foreign or own strings; each cell is escaped by [`display::line()`].
 #[derive(Debug, Clone, Default)]
 pub struct Table {
     rows: Vec<Vec<String>>,

@@ -37,7 +37,7 @@ pub enum ConfigError {
     Key {
         /// Where it stands.
         place: Place,
-        /// The key, with `: ` behind it, as [`show_key`] writes it.
+        /// The key as a person wrote it, with `: ` behind it: `[[group]] #2 hosts: `.
         key: String,
         /// What is wrong.
         problem: String,

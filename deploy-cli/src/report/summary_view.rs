@@ -227,3 +227,42 @@ fn quoted(text: &str) -> String {
         format!("'{}'", display::line(text).replace('\'', "'\\''"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use deploy_core::model::{DateTags, VersionId};
+
+    use super::*;
+
+    fn finish(scheme: Scheme) -> Finish {
+        Finish { scheme, env_option: String::new(), hosts: Vec::new() }
+    }
+
+    fn version(name: Option<&str>) -> Version {
+        Version { id: VersionId::new("0123456789abcdef").unwrap(), name: name.map(str::to_owned) }
+    }
+
+    #[test]
+    fn only_a_plain_tag_of_the_scheme_is_exact() {
+        let dates = finish(Scheme::Date(DateTags { prefix: "release".into() }));
+        let tag = "release/2026-01-01/1";
+        assert_eq!(exact(&version(Some(tag)), &dates), tag);
+        assert_eq!(exact(&version(Some("main")), &dates), "0123456789abcdef");
+        assert_eq!(exact(&version(None), &dates), "0123456789abcdef");
+        let any = finish(Scheme::Any);
+        for name in ["main", "v1", "$(reboot)", "-x", "a b"] {
+            assert_eq!(exact(&version(Some(name)), &any), "0123456789abcdef", "{name}");
+        }
+    }
+
+    #[test]
+    fn hosts_are_named_up_to_a_number_and_quoted_for_a_shell() {
+        let targets: Vec<Target> =
+            (1..=12).map(|number| Target::new(format!("h{number}")).unwrap()).collect();
+        assert_eq!(names(&targets[..2]), "h1, h2");
+        assert!(names(&targets).ends_with("h10 and 2 more"));
+        assert_eq!(quoted("h1,h2"), "h1,h2");
+        assert_eq!(quoted("web*,!h1"), "'web*,!h1'");
+        assert_eq!(quoted("it's"), "'it'\\''s'");
+    }
+}

@@ -144,3 +144,28 @@ fn a_killed_deployer_leaves_no_stale_lock() {
     place.cli(&["deploy"]).ends(0);
     assert_eq!(place.running(), "two");
 }
+
+#[test]
+fn claims_of_a_dead_run_are_removed_and_those_of_others_only_when_told() {
+    let place = waiting("");
+    let mut child = place.start(&["deploy"]);
+    place.until_there(&place.path("waiting"));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    fs::remove_file(place.path("wait")).unwrap();
+    let file = place.path("srv/deploy-cache/claim.json");
+    let claim = fs::read_to_string(&file).unwrap();
+    place.cli(&["unlock"]).ends(0).says("local: removed the claim of run $RUN of ann");
+    assert!(!file.exists());
+
+    let mut elsewhere: serde_json::Value = serde_json::from_str(&claim).unwrap();
+    elsewhere["process"]["boot_id"] = "another machine".into();
+    elsewhere["who"] = "bob\u{1b}[31m".into();
+    fs::write(&file, elsewhere.to_string()).unwrap();
+    place.cli(&["deploy"]).ends(5).says("claimed by run $RUN of bob");
+    place.cli(&["status"]).ends(0).says("claimed by run $RUN of bob");
+    place.cli(&["unlock"]).ends(5).says("local: left the claim").says("--yes removes them");
+    place.cli(&["unlock", "--yes"]).ends(0).never_says("\u{1b}");
+    place.cli(&["deploy"]).ends(0);
+    assert_eq!(place.running(), "two");
+}
