@@ -38,7 +38,8 @@ impl Change {
         self.back.is_none()
     }
 
-    /// The change that undoes this one: from `to` to `back`, and from there back to `to`.
+    /// The change that undoes this one: from `to` to `back`, and from there back to `to`. Where
+    /// nothing is done, nothing is undone.
     #[must_use]
     pub fn inverse(&self) -> Self {
         Self {
@@ -46,7 +47,7 @@ impl Change {
             from: self.to.clone(),
             to: self.back.clone(),
             back: self.to.clone(),
-            work: Work::Move,
+            work: if self.work == Work::Nothing { Work::Nothing } else { Work::Move },
         }
     }
 }

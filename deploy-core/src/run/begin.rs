@@ -146,8 +146,14 @@ impl Run {
 
     /// Runs `plan` to its end, whatever that is, gives up the lock, and sums up.
     ///
+    /// The plan may be another than the one that [`plan`](Run::plan) made, such as a saved one or
+    /// an inverse: each switch is made only where the target still serves what the plan says.
+    ///
     /// Not cancel-safe: a run is stopped by its [`Stop`], not by dropping it.
     pub async fn execute(mut self, plan: Plan) -> Summary {
+        if self.ledger.summary().plan.is_none() {
+            self.ledger.emit(EventKind::Planned { plan: Box::new(plan.clone()) });
+        }
         let conductor = Conductor::new(
             &self.pipeline,
             &self.info,

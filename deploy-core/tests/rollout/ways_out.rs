@@ -146,6 +146,27 @@ async fn a_plan_that_is_not_confirmed_ends_its_targets_as_not_attempted() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_inverse_of_a_plan_is_run_by_the_same_engine() {
+    let story = Story::new(&[("canary", &["h1"]), ("all", &["h2", "fresh", "done"])]);
+    story.fleet.set(&target("fresh"), |host| *host = deploy_core::testing::Host::default());
+    story.fleet.install(&target("done"), &version("v2"));
+    let held = Arc::new(AtomicBool::new(false));
+    let mut run = begin(&story, &held, Vec::new(), None);
+    let request = story.request(Goal::Deploy(version("v2")));
+    let plan = run.plan(&request, Allowances::default()).await.unwrap();
+    let inverse = plan.inverse();
+    assert_eq!(run.execute(plan).await.exit, Some(Exit::Complete));
+    let back = begin(&story, &held, Vec::new(), None);
+    let summary = back.execute(inverse).await;
+    assert_eq!(summary.exit, Some(Exit::Complete));
+    assert_eq!(summary.counts().deployed, 3);
+    let host = |name: &str| story.fleet.host(&target(name));
+    assert_eq!((host("h1").serves(), host("h2").serves()), (Some("v1"), Some("v1")));
+    assert_eq!((host("fresh").serves(), host("fresh").runs()), (None, None));
+    assert_eq!(host("done").serves(), Some("v2"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_survey_asks_all_and_tells_nobody() {
     let story = Story::new(&[("canary", &["h1"]), ("all", &["h1", "h2", "h3"])]).cut("h2").fault(
         "h3",

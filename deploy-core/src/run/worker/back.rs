@@ -2,7 +2,7 @@
 
 use super::{Post, Trouble};
 use crate::{
-    backend::{BackendError, ErrorKind},
+    backend::{BackendError, ErrorKind, Instance},
     model::Release,
     plan::{Change, Stage, Work},
     record::{End, Failure, Served},
@@ -72,13 +72,7 @@ impl Post {
     }
 
     async fn switch_back(&self, serves: &Option<Release>) -> Result<(), Mishap> {
-        let inverse = &Change {
-            target: self.change.target.clone(),
-            from: serves.clone(),
-            to: self.change.back.clone(),
-            back: serves.clone(),
-            work: Work::Move,
-        };
+        let inverse = &Change { from: serves.clone(), ..self.change.inverse() };
         let part = self.part(Stage::Promote, None, Leave::Back);
         let transport = &self.backend.transport;
         let mut known: Option<Served> = Some(serves.clone().into());
@@ -134,8 +128,19 @@ impl Post {
     /// Back to nothing: the units that were not active before are stopped.
     async fn stop_what_was_not_active(&self) -> Result<(), Trouble> {
         let before = self.memory().before.clone().unwrap_or_default();
+        self.stop_each(&before).await
+    }
+
+    /// A plan that goes back to nothing: nobody remembers what was active before the first deploy,
+    /// and a unit without its files is of no use.
+    pub(super) async fn stop_all(&self) -> Result<(), Trouble> {
+        let before = vec![Instance::default(); self.backend.restarters.len()];
+        self.stop_each(&before).await
+    }
+
+    async fn stop_each(&self, before: &[Instance]) -> Result<(), Trouble> {
         let target = &self.change.target;
-        for (restarter, before) in self.backend.restarters.iter().zip(&before) {
+        for (restarter, before) in self.backend.restarters.iter().zip(before) {
             if before.active {
                 continue;
             }

@@ -54,6 +54,10 @@ impl Post {
                 ran.map_err(|trouble| self.untouched(trouble))?;
             }
             self.promote(leave).await?;
+            if self.change.to.is_none() {
+                let stopped = self.stop_all().await;
+                return stopped.map_err(|trouble| self.touched(trouble, served()));
+            }
             let checked = self.checks(Stage::Promote, leave).await;
             checked.map_err(|trouble| self.touched(trouble, served()))?;
         }
