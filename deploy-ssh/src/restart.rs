@@ -45,7 +45,7 @@ const TAIL: usize = 48 * 1024;
 /// # Guarantees
 /// `restart` and `stop` run to their end on the target when the connection is cut. A later attempt
 /// of `restart` waits for what an earlier one began, and acts only when what runs is still what was
-/// noted before; a first attempt always acts. A command without a service has no mark: each attempt
+/// noted before, or was started before the switch; a first attempt always acts. A command without a service has no mark: each attempt
 /// runs it.
 #[derive(Debug)]
 pub struct ServiceRestarter {
@@ -119,9 +119,10 @@ impl Restarter for ServiceRestarter {
             Method::Command { command, .. } => ("command", command.as_str()),
         };
         let place = self.surroundings.release_path(situation).unwrap_or_default();
+        let link = format!("{}/live", self.surroundings.layout.cache());
         let mut script = self
             .script(RESTART)
-            .args([method, &scope.attempt.to_string(), id, process, command, &place])
+            .args([method, &scope.attempt.to_string(), id, process, command, &place, &link])
             .on_stdin_end(OnStdinEnd::RunToEnd);
         for (name, value) in self.surroundings.variables(target, situation) {
             script = script.env(name, value);

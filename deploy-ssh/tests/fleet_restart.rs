@@ -88,6 +88,40 @@ fn scope(attempt: u32) -> Scope {
     }
 }
 
+#[tokio::test]
+#[ignore = "needs the fleet (root, systemd-nspawn)"]
+async fn a_repeat_is_not_deceived_by_a_start_before_the_switch() {
+    let host = Host::boot("ssh-crashed", HostKind::Systemd);
+    host.unit("plain", "ExecStart=/bin/sleep 1000");
+    let plain = host.restarter(Method::Restart, "plain");
+    let on = &host.target;
+    let before = plain.running(on, &scope(1)).await.unwrap();
+    let link = format!("{}/live", host.premises.surroundings().layout.cache());
+    let switch = format!(
+        "systemctl start plain; sleep 4; mkdir -p \"$(dirname '{link}')\"; ln -sfn x '{link}'"
+    );
+    host.fleet.shell("h1", &switch).unwrap();
+    let old = plain.running(on, &scope(1)).await.unwrap();
+    plain.restart(on, &before, &situation(), &scope(2)).await.unwrap();
+    let new = plain.running(on, &scope(1)).await.unwrap();
+    assert_ne!(old, new);
+    plain.restart(on, &old, &situation(), &scope(2)).await.unwrap();
+    assert_eq!(plain.running(on, &scope(1)).await.unwrap(), new);
+}
+
+#[tokio::test]
+#[ignore = "needs the fleet (root, systemd-nspawn)"]
+async fn too_many_starts_do_not_prevent_one_more() {
+    let host = Host::boot("ssh-limit", HostKind::Systemd);
+    host.unit("plain", "ExecStart=/bin/sleep 1000");
+    let plain = host.restarter(Method::Restart, "plain");
+    let burst = "for i in 1 2 3 4 5 6; do systemctl restart plain || true; done";
+    host.fleet.shell("h1", burst).unwrap();
+    let before = plain.running(&host.target, &scope(1)).await.unwrap();
+    assert!(!before.active, "systemd did not count the starts");
+    plain.restart(&host.target, &before, &situation(), &scope(1)).await.unwrap();
+}
+
 const TRAPS: &str = "ExecStart=/bin/bash -c \"trap : HUP; while :; do sleep 1 & wait; done\"\n\
                      ExecReload=/bin/kill -HUP $MAINPID";
 

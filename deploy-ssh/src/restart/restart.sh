@@ -1,6 +1,7 @@
 # Makes the service use what was promoted. $4: restart, reload, hup or command; $5: the attempt;
-# $6, $7: id and process that were noted before; $8: the command; $9: where it runs.
-how=$4 attempt=$5 noted_id=$6 noted_proc=$7 command=$8 place=$9
+# $6, $7: id and process that were noted before; $8: the command; $9: where it runs; $10: the link
+# that promote switches.
+how=$4 attempt=$5 noted_id=$6 noted_proc=$7 command=$8 place=$9 link=${10}
 
 # Waits until the service is active, and a second more: nothing is proven by a start that dies at
 # once.
@@ -72,6 +73,16 @@ hup_pid() {
   return "$code"
 }
 
+# Whether the process was started before the switch: by itself, between note and promote. Up to two
+# seconds cannot be told, and count as after.
+is_older_than_switch() {
+  [ "$proc" != - ] && switched=$(stat -c %Y "$link" 2>/dev/null) || return 1
+  { read -r uptime _ </proc/uptime; } 2>/dev/null || return 1
+  ticks=$(getconf CLK_TCK 2>/dev/null) || ticks=100
+  begun=$(($(date +%s) - ${uptime%%.*} + ${proc#*:} / ticks))
+  [ "$begun" -lt $((switched - 1)) ]
+}
+
 look
 [ "$load" = not-found ] && end missing "$unit"
 
@@ -85,7 +96,7 @@ if [ "$attempt" -gt 1 ]; then
     look
   done
   if [ "$how" = restart ] || [ "$how" = command ]; then
-    if [ "$id$proc" != -- ] && ! is_start "$noted_id" "$noted_proc"; then
+    if [ "$id$proc" != -- ] && ! is_start "$noted_id" "$noted_proc" && ! is_older_than_switch; then
       await_active
       end done already
     fi
