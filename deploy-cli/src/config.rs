@@ -13,7 +13,7 @@ mod schema;
 
 pub use duration::{ParseSpanError, Span, short};
 pub use error::ConfigError;
-pub use load::{Loaded, Wanted, load};
+pub use load::{Loaded, Setting, Wanted, load};
 pub use locate::Place;
 pub use schema::{
     CheckFrom, CheckSection, CheckStage, Config, GroupSection, LayoutSection, NotifySection, Pause,

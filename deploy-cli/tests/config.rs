@@ -215,12 +215,13 @@ fn later_wins_and_each_value_says_where_it_comes_from() {
     assert_eq!(loaded.config.ssh.user.as_deref(), Some("here"));
     assert_eq!((loaded.config.ssh.max_starts, loaded.config.layout.keep), (Some(3), 7));
     let place = |key: &str| {
-        let sources = loaded.sources();
-        let found = sources.iter().find(|(path, ..)| path.join(".") == key).unwrap();
-        let name = found.2.to_string();
+        let settings = loaded.settings();
+        let found = settings.iter().find(|setting| setting.key == key).unwrap();
+        let name = found.place.to_string();
         name.rsplit('/').next().unwrap().to_owned()
     };
     assert_eq!(place("ssh.user"), "deploy.toml:16");
     assert_eq!(place("ssh.max_starts"), "system.toml:3");
     assert_eq!(place("layout.keep"), "deploy.toml:18");
+    assert_eq!(place("group.1.hosts"), "deploy.toml:11");
 }

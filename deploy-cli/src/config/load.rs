@@ -60,13 +60,31 @@ impl Loaded {
     }
 
     /// Each value that is set, with the place that sets it.
-    pub fn sources(&self) -> Vec<(Vec<String>, Value, Place)> {
+    pub fn settings(&self) -> Vec<Setting> {
         let mut found = Vec::new();
-        leaves(&mut Vec::new(), &self.values, &mut |key, value| {
-            found.push((key.to_vec(), value.clone(), locate::source_of(&self.layers, key)));
+        leaves(&mut Vec::new(), &Value::from(self.values.clone()), &mut |key, value| {
+            found.push(Setting {
+                key: key.join("."),
+                shown: show_key(key).trim_end_matches(": ").to_owned(),
+                value: value.clone(),
+                place: locate::source_of(&self.layers, key),
+            });
         });
         found
     }
+}
+
+/// A value that is set, and what sets it.
+#[derive(Debug, Clone)]
+pub struct Setting {
+    /// The key, its parts joined by dots.
+    pub key: String,
+    /// The key as a person wrote it: `[[group]] #2 hosts`.
+    pub shown: String,
+    /// The value.
+    pub value: Value,
+    /// What sets it.
+    pub place: Place,
 }
 
 /// Reads and merges all layers, and checks the result.
@@ -86,7 +104,7 @@ pub fn load(wanted: &Wanted) -> Result<Loaded, ConfigError> {
     }
     base.push(read(&file)?);
 
-    let environments = environments(&base);
+    let environments = environments(&base)?;
     let environment = choose(wanted, &base, &environments)?;
     // Every overlay is checked, so that a mistake in one is found before the day it is needed.
     for name in environments.iter().filter(|name| Some(*name) != environment.as_ref()) {
@@ -152,16 +170,18 @@ fn dict(figment: &Figment) -> Result<Dict, Box<figment::Error>> {
     Ok(data.remove(&Profile::Default).unwrap_or_default())
 }
 
-fn environments(base: &[Layer]) -> Vec<Environment> {
-    let mut names: Vec<Environment> = base
-        .iter()
-        .filter_map(|layer| layer.values.get("environment")?.as_dict())
-        .flat_map(|all| all.keys())
-        .filter_map(|name| Environment::new(name.as_str()).ok())
-        .collect();
+fn environments(base: &[Layer]) -> Result<Vec<Environment>, ConfigError> {
+    let all = base.iter().filter_map(|layer| layer.values.get("environment")?.as_dict());
+    let mut names = Vec::new();
+    for name in all.flat_map(|all| all.keys()) {
+        names.push(Environment::new(name.as_str()).map_err(|error| {
+            let key = vec!["environment".to_owned(), name.clone()];
+            place(base, Told { key, problem: error.to_string(), hint: None })
+        })?);
+    }
     names.sort();
     names.dedup();
-    names
+    Ok(names)
 }
 
 fn choose(
@@ -208,9 +228,13 @@ fn with_overlay(base: &[Layer], environment: Option<&Environment>) -> Vec<Layer>
         }
     }
     let variables = Figment::from(Env::prefixed(VARIABLES).split("__"));
-    if let Ok(values) = dict(&variables)
+    if let Ok(mut values) = dict(&variables)
         && !values.is_empty()
     {
+        // An overlay is chosen and merged before the variables are: one in them would do nothing.
+        if let Some(overlay) = values.remove("environment") {
+            values.insert("environment__…".to_owned(), overlay);
+        }
         layers.push(Layer { origin: Origin::Variables, values });
     }
     layers
@@ -247,13 +271,18 @@ fn place(layers: &[Layer], told: Told) -> ConfigError {
     }
 }
 
-fn leaves(key: &mut Vec<String>, dict: &Dict, found: &mut impl FnMut(&[String], &Value)) {
-    for (part, value) in dict {
-        key.push(part.clone());
-        match value {
-            Value::Dict(_, inner) => leaves(key, inner, found),
-            value => found(key, value),
-        }
+/// Finds what is no table, also within arrays of tables.
+fn leaves(key: &mut Vec<String>, value: &Value, found: &mut impl FnMut(&[String], &Value)) {
+    let mut inside = |part: String, value: &Value| {
+        key.push(part);
+        leaves(key, value, found);
         key.pop();
+    };
+    match value {
+        Value::Dict(_, dict) => dict.iter().for_each(|(part, value)| inside(part.clone(), value)),
+        Value::Array(_, items) if items.iter().any(|item| item.as_dict().is_some()) => {
+            items.iter().enumerate().for_each(|(at, value)| inside(at.to_string(), value));
+        }
+        value => found(key, value),
     }
 }

@@ -52,7 +52,10 @@ impl FileLock {
     /// A held lock is the answer `Some`; an error means that it could not be written.
     pub fn leave(&self, holder: &Holder) -> Result<Option<Holder>, BackendError> {
         match self.take(holder).map_err(|error| self.error("lock", error))? {
-            Taken::Ours(_) => Ok(None),
+            Taken::Ours(file) => {
+                held::let_go(&file).map_err(|error| self.error("lock", error))?;
+                Ok(None)
+            }
             Taken::Held(other) => Ok(Some(other)),
         }
     }
@@ -75,6 +78,7 @@ impl FileLock {
         }
         let found = record(&file)?;
         file.set_len(0)?;
+        held::let_go(&file)?;
         Ok(found.map_or(Freed::Nobody, Freed::Removed))
     }
 
@@ -84,6 +88,7 @@ impl FileLock {
             return Ok(Taken::Held(record_or_unknown(&file)?));
         }
         if let Some(other) = record(&file)?.filter(stands_alone) {
+            held::let_go(&file)?;
             return Ok(Taken::Held(other));
         }
         file.set_len(0)?;
@@ -142,8 +147,8 @@ struct Guard {
 impl LockGuard for Guard {
     async fn release(mut self: Box<Self>) -> Result<(), BackendError> {
         match self.file.take() {
-            // Emptied first, while it is still ours; closing it frees it.
-            Some(file) => file.set_len(0).map_err(|error| {
+            // Emptied first, while it is still ours.
+            Some(file) => file.set_len(0).and_then(|()| held::let_go(&file)).map_err(|error| {
                 BackendError::new(ErrorKind::Broken, "empty the lock").with_source(error)
             }),
             None => Ok(()),
@@ -155,6 +160,7 @@ impl Drop for Guard {
     fn drop(&mut self) {
         if let Some(file) = &self.file {
             let _ = file.set_len(0);
+            let _ = held::let_go(file);
         }
     }
 }

@@ -20,6 +20,13 @@ pub(super) fn try_hold(file: &File) -> io::Result<bool> {
     }
 }
 
+/// Gives the lock of `file` up. Closing it would too, but only once every process that was just
+/// forked off has let go of its copy.
+pub(super) fn let_go(file: &File) -> io::Result<()> {
+    fcntl(file, FcntlArg::F_OFD_SETLK(&whole(libc::F_UNLCK)))?;
+    Ok(())
+}
+
 /// Whether another open file has the lock. Takes nothing.
 pub(super) fn is_held(file: &File) -> io::Result<bool> {
     let mut asked = whole(libc::F_WRLCK);

@@ -83,3 +83,17 @@ pub(super) fn file_name(target: &Target) -> String {
     let name = target.as_str().replace('%', "%25").replace('/', "%2F");
     if name.starts_with('.') { name.replacen('.', "%2E", 1) } else { name }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_target_is_one_plain_file_name() {
+        let name = |target: &str| file_name(&Target::new(target).unwrap());
+        assert_eq!(name("h1.example.org"), "h1.example.org");
+        assert_eq!(name("cluster/namespace/app"), "cluster%2Fnamespace%2Fapp");
+        assert_eq!(name("me@[2001:db8::1]:22"), "me@[2001:db8::1]:22");
+        assert_eq!(name(".hidden"), "%2Ehidden");
+    }
+}

@@ -103,3 +103,41 @@ fn usage_and_help() {
     place.cli(&["show", "nothing"]).ends(1).says("there is no run \"nothing\"");
     place.cli(&["history"]).ends(0).says("no run yet");
 }
+
+#[test]
+fn variables_set_keys_and_are_named_when_they_are_wrong() {
+    let place = Place::new();
+    let with = |name: &str, value: &str| {
+        let output = place.command(&["config"]).env(name, value).output().unwrap();
+        place.ran(&output)
+    };
+    let kept = with("DEPLOY_CFG__LAYOUT__KEEP", "9").ends(0).stdout;
+    let line = kept.lines().find(|line| line.starts_with("layout.keep")).unwrap();
+    let words: Vec<&str> = line.split_whitespace().collect();
+    assert_eq!(words, ["layout.keep", "DEPLOY_CFG__LAYOUT__KEEP", "9"]);
+    with("DEPLOY_CFG__LAYOUT__SHARED", "[\"log\"]").ends(0).says("[\"log\"]");
+    with("DEPLOY_CFG__SSH__USR", "x").ends(1).says("DEPLOY_CFG__SSH__USR: ssh.usr: unknown key");
+    with("DEPLOY_CFG__ENVIRONMENT__BETA__APP", "x").ends(1).says("unknown key");
+    with("DEPLOY_LIVE_PATH", "x").ends(0).never_says("DEPLOY_LIVE_PATH");
+}
+
+#[test]
+fn what_a_run_leaves_is_for_its_owner_or_the_group_of_a_shared_repository() {
+    use std::os::unix::fs::PermissionsExt;
+    let mode =
+        |path: std::path::PathBuf| std::fs::metadata(&path).unwrap().permissions().mode() & 0o7777;
+    for (shared, directory, file) in [("false", 0o750, 0o640), ("group", 0o2770, 0o660)] {
+        let place = Place::new();
+        place.git(&["config", "core.sharedRepository", shared]);
+        place.cli(&["deploy"]).ends(0);
+        let state = place.path("repo/.git/deploy/mockbase/default");
+        let run = std::fs::read_dir(state.join("runs")).unwrap().next().unwrap().unwrap().path();
+        for made in [state.clone(), run.clone(), run.join("output")] {
+            assert_eq!(mode(made.clone()), directory, "{}", made.display());
+        }
+        for made in [state.join("lock"), run.join("journal.jsonl"), run.join("plan.json")] {
+            // The umask may take from a file's mode, and adds nothing.
+            assert_eq!(mode(made.clone()) & !file, 0, "{}", made.display());
+        }
+    }
+}

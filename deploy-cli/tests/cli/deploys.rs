@@ -143,3 +143,31 @@ fn a_gate_that_asks_needs_somebody_to_ask() {
     assert_eq!(place.live(), "");
     place.cli(&["history"]).ends(0).says("no run yet");
 }
+
+#[test]
+fn steps_run_where_and_when_they_say() {
+    let place = Place::bare();
+    let at = place.path("");
+    let at = at.display();
+    place.configure(&format!(
+        "[[step]]\nname = \"build\"\nstage = \"fetch\"\ncommand = \"cp version built\"\n\
+         [[step]]\nname = \"migrate\"\nstage = \"before-promote\"\nwhere = \"once\"\n\
+         command = \"echo $DEPLOY_VERSION >> {at}migrated; ! grep -q bad version\"\n\
+         [[step]]\nname = \"tell\"\nstage = \"after-check\"\ncommand = \"cp {at}running {at}told\"\n"
+    ));
+    place.version(1, "one");
+    place
+        .cli(&["plan"])
+        .ends(0)
+        .says("step    build: run cp version built (within fetch, on each host)")
+        .says("step    migrate: run echo")
+        .says("(before promote, once)");
+    place.cli(&["deploy"]).ends(0);
+    let read = |name: &str| std::fs::read_to_string(place.path(name)).unwrap_or_default();
+    assert_eq!(read("srv/deploy/built"), "one\n");
+    assert_eq!((read("migrated"), read("told")), ("release/2026-01-01/1\n".into(), "one\n".into()));
+    place.version(2, "bad");
+    let ran = place.cli(&["deploy"]);
+    assert!([1, 3].contains(&ran.code), "{}", ran.all());
+    assert_eq!(place.live(), "one", "a once-step that failed stops the run before the switch");
+}
