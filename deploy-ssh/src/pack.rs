@@ -161,6 +161,7 @@ impl Packs {
         let mut command = git.command();
         command
             .args(["-c", "core.bigFileThreshold=16m", "-c", "pack.windowMemory=256m"])
+            .args(["-c", "core.packedGitWindowSize=16m", "-c", "core.packedGitLimit=256m"])
             .args(["pack-objects", "--revs", "--thin", "--shallow", "--delta-base-offset"])
             .args(["--quiet", "--stdout"])
             .stdout(Stdio::from(file));
@@ -213,4 +214,74 @@ async fn run_into(
         let _ = std::fs::remove_file(path);
     })
     .map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn commits(dir: &Path, number: usize) -> Vec<Have> {
+        let git = Git::new(dir);
+        git.output("init", &["init", "-q", "."]).await.unwrap();
+        let mut haves = Vec::new();
+        for n in 0..number {
+            std::fs::write(dir.join("a.txt"), format!("{n}")).unwrap();
+            git.output("add", &["add", "-A"]).await.unwrap();
+            let who = ["-c", "user.name=a", "-c", "user.email=a@x", "commit", "-q", "-m", "x"];
+            git.output("commit", &who).await.unwrap();
+            let oid = async |rev| Oid::parse(&git.line("read", &["rev-parse", rev]).await.unwrap());
+            let (commit, tree) = (oid("HEAD").await.unwrap(), oid("HEAD^{tree}").await.unwrap());
+            haves.push(Have { commit, tree });
+        }
+        haves
+    }
+
+    #[tokio::test]
+    async fn one_pack_serves_all_that_have_the_same() {
+        let dir = tempfile::tempdir().unwrap();
+        let commits = commits(dir.path(), 3).await;
+        let packs = Packs::new(dir.path());
+        let newest = &commits[2].commit;
+        let haves = [commits[0].clone(), commits[1].clone()];
+        let swapped = [commits[1].clone(), commits[0].clone(), commits[0].clone()];
+        let (one, other) = tokio::join!(packs.pack(newest, &haves), packs.pack(newest, &swapped));
+        let (one, other) = (one.unwrap(), other.unwrap());
+        assert!(Arc::ptr_eq(&one, &other), "two packs for one set of haves");
+        let full = packs.pack(newest, &[]).await.unwrap();
+        assert_ne!(one, full);
+    }
+
+    #[tokio::test]
+    async fn haves_that_are_not_true_are_passed_over() {
+        let dir = tempfile::tempdir().unwrap();
+        let commits = commits(dir.path(), 3).await;
+        let packs = Packs::new(dir.path());
+        let newest = &commits[2].commit;
+        let unknown = Oid::parse(&"0123456789".repeat(4)).unwrap();
+        let lies = [
+            Have { commit: unknown.clone(), tree: unknown.clone() },
+            Have { commit: commits[0].commit.clone(), tree: commits[1].tree.clone() },
+            Have { commit: commits[0].tree.clone(), tree: commits[0].tree.clone() },
+        ];
+        let full = packs.pack(newest, &[]).await.unwrap();
+        assert!(Arc::ptr_eq(&full, &packs.pack(newest, &lies).await.unwrap()));
+        let mixed = [lies[0].clone(), commits[1].clone()];
+        let one = packs.pack(newest, &commits[1..2]).await.unwrap();
+        assert!(Arc::ptr_eq(&one, &packs.pack(newest, &mixed).await.unwrap()));
+    }
+
+    #[tokio::test]
+    async fn after_so_many_packs_the_rest_get_a_full_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let commits = commits(dir.path(), DISTINCT + 3).await;
+        let packs = Packs::new(dir.path());
+        let (newest, older) = commits.split_last().unwrap();
+        let full = packs.pack(&newest.commit, &[]).await.unwrap();
+        let mut fulls = 0;
+        for have in older {
+            let pack = packs.pack(&newest.commit, std::slice::from_ref(have)).await.unwrap();
+            fulls += usize::from(Arc::ptr_eq(&pack, &full));
+        }
+        assert_eq!(fulls, older.len() - DISTINCT);
+    }
 }

@@ -26,7 +26,8 @@ g() {
     -c core.attributesFile=/dev/null -c core.excludesFile=/dev/null -c core.autocrlf=false \
     -c core.fsmonitor=false -c core.untrackedCache=false -c core.splitIndex=false \
     -c core.sparseCheckout=false -c core.fileMode=true -c core.symlinks=true \
-    -c core.ignoreCase=false -c core.bigFileThreshold=16m -c pack.windowMemory=128m \
+    -c core.ignoreCase=false -c core.bigFileThreshold=16m -c core.packedGitWindowSize=16m \
+    -c core.packedGitLimit=256m -c pack.windowMemory=128m \
     -c gc.auto=0 -c safe.directory='*' "$@"
 }
 
@@ -140,7 +141,8 @@ compare() {
     GIT_INDEX_FILE=$index GIT_WORK_TREE=$_d
     export GIT_INDEX_FILE GIT_WORK_TREE
     g read-tree "$_tree" || exit 1
-    g update-index -q --refresh >/dev/null
+    # Git compresses large files even when it only wants their hash.
+    g -c pack.compression=0 update-index -q --refresh >/dev/null
     g diff-files --name-only -z --ignore-submodules=none -- . "$@" >"$cache/.differ"
   )
 }
