@@ -415,3 +415,66 @@ async fn unchanged_files_are_hard_links_only_where_nobody_can_write_through_them
         assert_eq!(fs::read_to_string(ground.release(&one).join("bin/gone")).unwrap(), "gone");
     }
 }
+
+#[tokio::test]
+async fn trees_that_would_not_arrive_as_they_are_meant_are_refused() {
+    let ground = Ground::new();
+    ground.write(".deploy-release", "forged");
+    let own = ground.commit("v1");
+    ground.git(&["rm", "-q", ".deploy-release"]);
+    ground.write("sub/.gitattributes", "*.bin filter=lfs\n");
+    let unused = ground.commit("v2");
+    ground
+        .write("sub/a b.bin", "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n");
+    let lfs = ground.commit("v3");
+    let transport = ground.transport();
+    transport.admit(&unused).await.unwrap();
+    for (version, words) in [(own, ".deploy-release"), (lfs, "Git LFS, such as \"sub/a b.bin\"")] {
+        let change = ground.change(&transport, None, Some(&version));
+        let error = transport.fetch(&ground.target, &change, &scope("r1")).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Rejected);
+        assert!(error.cause().contains(words), "{}", error.cause());
+        assert!(!ground.cache().exists());
+    }
+}
+
+#[tokio::test]
+async fn shallow_partial_and_sha256_repositories_are_deployed_from() {
+    for kind in ["--depth=1", "--filter=blob:none", "--object-format=sha256"] {
+        let ground = Ground::new();
+        if kind.contains("sha256") {
+            fs::remove_dir_all(ground.repo().join(".git")).unwrap();
+            ground.git(&["init", "-q", "-b", "main", kind, "."]);
+        }
+        for name in ["one", "two"] {
+            ground.write("a.txt", name);
+            ground.write("dir/same.txt", "same");
+            ground.commit(name);
+        }
+        if !kind.contains("sha256") {
+            ground.git(&["config", "uploadpack.allowFilter", "true"]);
+            let from = format!("file://{}", ground.repo().display());
+            let clone = tempfile::tempdir().unwrap();
+            git(clone.path(), &["clone", "-q", kind, &from, "repo"]);
+            let old = ground.repo().with_file_name("origin");
+            fs::rename(ground.repo(), &old).unwrap();
+            let moved = Command::new("mv")
+                .arg(clone.path().join("repo"))
+                .arg(ground.repo())
+                .status()
+                .unwrap();
+            assert!(moved.success());
+            ground.git(&["remote", "set-url", "origin", &format!("file://{}", old.display())]);
+        }
+        let transport = ground.transport();
+        let two = ground.commit("two again");
+        let released = ground.deploy(&transport, &two, "r1").await;
+        released.unwrap_or_else(|e| panic!("{kind}: {e}: {} {:?}", e.cause(), e.evidence()));
+        assert_eq!(fs::read_to_string(ground.path().join("a.txt")).unwrap(), "two", "{kind}");
+        ground.write("a.txt", "three");
+        let three = ground.commit("three");
+        ground.deploy(&transport, &three, "r2").await.unwrap();
+        assert_eq!(fs::read_to_string(ground.path().join("a.txt")).unwrap(), "three", "{kind}");
+        assert_eq!(fs::read_to_string(ground.path().join("dir/same.txt")).unwrap(), "same");
+    }
+}
