@@ -253,6 +253,25 @@ impl Mount {
         mounted.success().then_some(Self(at))
     }
 
+    /// One of 400 MB that can share the blocks of files.
+    fn xfs(ground: &Ground) -> Option<Self> {
+        let image = ground.repo().with_file_name("xfs.img");
+        fs::File::create(&image).unwrap().set_len(400 << 20).unwrap();
+        let at = ground.srv();
+        let done = |command: &mut Command| command.status().is_ok_and(|status| status.success());
+        let mounted = nix::unistd::geteuid().is_root()
+            && done(Command::new("mkfs.xfs").arg("-q").arg(&image))
+            && done(Command::new("mount").args(["-o", "loop"]).arg(&image).arg(&at));
+        mounted.then_some(Self(at))
+    }
+
+    fn used(&self) -> u64 {
+        // What is not written yet is counted with room to spare.
+        assert!(Command::new("sync").arg("-f").arg(&self.0).status().unwrap().success());
+        let stat = nix::sys::statvfs::statvfs(&self.0).unwrap();
+        (stat.blocks() - stat.blocks_free()) * stat.fragment_size()
+    }
+
     fn remount(&self, options: &str) {
         let options = format!("remount,{options}");
         assert!(
@@ -306,4 +325,32 @@ async fn a_full_disk_fails_that_target_cleanly_when_root_may_mount() {
     assert!(live.lacks.iter().any(|lack| lack.contains("not writable")), "{:?}", live.lacks);
     let error = later.promote(&ground.target, &change, &scope("r2")).await.unwrap_err();
     assert!(error.cause().contains("is mounted read-only"), "{}", error.cause());
+}
+
+#[tokio::test]
+async fn unchanged_files_share_their_blocks_on_xfs_when_root_may_mount() {
+    let ground = Ground::new();
+    let Some(mount) = Mount::xfs(&ground) else {
+        eprintln!("skipped: needs root, mkfs.xfs and a loop device");
+        return;
+    };
+    let make = "head -c 41943040 /dev/urandom > large.bin; echo one > a.txt";
+    let made = Command::new("sh").args(["-c", make]).current_dir(ground.repo()).status().unwrap();
+    assert!(made.success());
+    let v1 = ground.commit("v1");
+    let transport = ground.transport();
+    let one = ground.deploy(&transport, &v1, "r1").await.unwrap();
+    let before = mount.used();
+    ground.write("a.txt", "two\n");
+    let v2 = ground.commit("v2");
+    let two = ground.deploy(&transport, &v2, "r2").await.unwrap();
+    let after = mount.used();
+    assert!(after.saturating_sub(before) < 10 << 20, "{before} bytes before, {after} after");
+    assert_eq!(fs::read_to_string(ground.path().join("a.txt")).unwrap(), "two\n");
+    // A write to one changes the other as little as a copy would.
+    write_anyway(&ground.release(&two).join("large.bin"), "spoilt");
+    let size = fs::metadata(ground.release(&one).join("large.bin")).unwrap().len();
+    assert_eq!(size, 41_943_040);
+    let notes = ground.live(&transport).await.notes;
+    assert!(notes.iter().any(|note| note.contains("share their blocks (xfs)")), "{notes:?}");
 }
