@@ -86,7 +86,7 @@ fn filtered(
 fn finish(project: &Project, hosts: &[String]) -> Finish {
     Finish {
         scheme: wire::scheme(&project.loaded.config.version),
-        env_option: project.env_option(),
+        options: project.options.clone(),
         hosts: hosts.to_vec(),
     }
 }

@@ -11,6 +11,7 @@ use crate::{
     error::CommandError,
     observers::Touched,
     repo::Repo,
+    report::quoted,
     state::StateDir,
     ui::Ui,
     who,
@@ -43,6 +44,8 @@ pub struct Project {
     pub state: StateDir,
     /// Who runs the command.
     pub who: String,
+    /// The part of a command line that means this very project: ` --env beta`, or nothing.
+    pub options: String,
 }
 
 impl Context {
@@ -63,7 +66,11 @@ impl Context {
         let environment = loaded.environment.as_ref();
         let state = StateDir::new(config.state_dir.as_deref(), &repo, &config.app, environment);
         let who = who::who(self.global.as_who.as_deref());
-        Ok(Project { repo, loaded, state, who })
+        let mut options = environment.map_or(String::new(), |env| format!(" --env {env}"));
+        if let Some(file) = &self.global.config {
+            options.push_str(&format!(" --config {}", quoted(&file.to_string_lossy())));
+        }
+        Ok(Project { repo, loaded, state, who, options })
     }
 
     /// An id for a run that starts now, or for a command that only asks.
@@ -78,11 +85,6 @@ impl Context {
 }
 
 impl Project {
-    /// The part of a command line that names this environment: ` --env beta`, or nothing.
-    pub fn env_option(&self) -> String {
-        self.loaded.environment.as_ref().map_or(String::new(), |env| format!(" --env {env}"))
-    }
-
     /// `app` or `app in beta`.
     pub fn name(&self) -> String {
         let app = &self.loaded.config.app;

@@ -11,4 +11,4 @@ pub use json::{JsonReporter, escape_json};
 pub use live::{LiveReporter, Screen};
 pub use plain::PlainReporter;
 pub use plan_view::plan_lines;
-pub use summary_view::{Finish, summary_lines};
+pub use summary_view::{Finish, quoted, summary_lines};

@@ -52,7 +52,7 @@ pub(crate) async fn cmd_tag(context: &Context, args: &TagArgs) -> Result<Exit, C
     } else {
         let shown = display::line(&name);
         context.ui.line(&format!("tagged {} as {shown}", version.id.short()));
-        context.ui.line(&format!("next: deploy-cli deploy{} {shown}", project.env_option()));
+        context.ui.line(&format!("next: deploy-cli deploy{} {shown}", project.options));
     }
     Ok(Exit::Complete)
 }

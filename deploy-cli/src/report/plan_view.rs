@@ -68,8 +68,11 @@ fn group_lines(plan: &Plan, group: &PlannedGroup, ui: &Ui) -> Vec<String> {
     }
     if plan.direction == Direction::Forward {
         let sizes: Vec<String> = group.batches.iter().map(|b| b.len().to_string()).collect();
-        if sizes.len() > 1 {
-            title.push_str(&format!(", batches of {}", sizes.join(" + ")));
+        let largest = group.batches.first().map_or(0, Vec::len);
+        match sizes.len() {
+            0 | 1 => {}
+            2..=5 => title.push_str(&format!(", batches of {}", sizes.join(" + "))),
+            many => title.push_str(&format!(", {many} batches of up to {largest}")),
         }
         title.push_str(&format!(", {}", group.allowance));
     }
@@ -190,7 +193,7 @@ fn what_is_done(plan: &Plan) -> Vec<String> {
         ));
     }
     for restart in &plan.restarts {
-        lines.push(format!("restart {}", display::line(restart)));
+        lines.push(format!("after promote: {}", display::line(restart)));
     }
     for check in &plan.checks {
         let group =

@@ -3,7 +3,7 @@
 use deploy_core::{
     model::{Scheme, Target, Version},
     plan::Direction,
-    record::{Command, Counts, End, Exit, Served, Summary, TargetSummary},
+    record::{Cluster, Command, Counts, End, Exit, Served, Summary, TargetSummary},
 };
 
 use super::{failure, plan_view::count};
@@ -17,8 +17,8 @@ const NAMED: usize = 10;
 pub struct Finish {
     /// By which a tag is told from a branch: only a tag is exact.
     pub scheme: Scheme,
-    /// ` --env beta`, or nothing.
-    pub env_option: String,
+    /// The options that mean the same project: ` --env beta`, or nothing.
+    pub options: String,
     /// The `--hosts` of the run, where it had any.
     pub hosts: Vec<String>,
 }
@@ -107,10 +107,9 @@ fn counts(counts: &Counts, back: bool) -> String {
 fn clusters(summary: &Summary, ui: &Ui) -> Vec<String> {
     let mut lines = Vec::new();
     for cluster in summary.clusters() {
-        let told = failure::told(&cluster.failure);
         let hosts = count(cluster.targets.len(), "host");
         lines.push(String::new());
-        lines.push(ui.paint(ui.bad(), &format!("{hosts}: {}: {told}", cluster.failure.stage)));
+        lines.push(ui.paint(ui.bad(), &format!("{hosts}: {}", common(&cluster))));
         lines.push(format!("    on {}", names(&cluster.targets)));
         if let Some(hint) = &cluster.failure.hint {
             lines.push(format!("    {} {}", ui.paint(ui.note(), "hint:"), display::line(hint)));
@@ -118,6 +117,18 @@ fn clusters(summary: &Summary, ui: &Ui) -> Vec<String> {
         lines.extend(failure::evidence(&cluster.failure, super::plain::EVIDENCE));
     }
     lines
+}
+
+/// What the failures of a cluster have in common: without the name of the first host.
+fn common(cluster: &Cluster) -> String {
+    let failure = &cluster.failure;
+    let named = |target: &Target| failure.attempted.contains(target.as_str());
+    if cluster.targets.iter().any(named) {
+        return format!("{}: {}", failure.stage, display::line(&failure.cause));
+    }
+    let told = failure::told(failure);
+    let stage = failure.stage.as_str();
+    if told.starts_with(stage) { told } else { format!("{stage}: {told}") }
 }
 
 fn names(targets: &[Target]) -> String {
@@ -174,15 +185,15 @@ fn next(summary: &Summary, finish: &Finish, ui: &Ui) -> Vec<String> {
     if unfinished.is_empty() || summary.plan.is_none() {
         return Vec::new();
     }
-    let env = &finish.env_option;
+    let options = &finish.options;
     let run = summary.info.as_ref().map_or("last".to_owned(), |info| info.run.to_string());
     let mut lines = vec![String::new()];
     let unknown = summary.counts().unknown + summary.counts().open;
     if unknown > 0 {
-        lines.push(format!("what they serve now: deploy-cli status{env}"));
+        lines.push(format!("what they serve now: deploy-cli status{options}"));
     }
     if summary.exit == Some(Exit::RolledBack) || summary.breach.is_some() {
-        lines.push(format!("what each host said: deploy-cli show{env} {run}"));
+        lines.push(format!("what each host said: deploy-cli show{options} {run}"));
         return lines;
     }
     let command = if is_back(summary) { "rollback" } else { "deploy" };
@@ -196,7 +207,7 @@ fn next(summary: &Summary, finish: &Finish, ui: &Ui) -> Vec<String> {
         (_, true) => String::new(),
         (_, false) => format!(" --hosts {}", quoted(&finish.hosts.join(","))),
     };
-    let command = format!("deploy-cli {command}{env}{version}{hosts}");
+    let command = format!("deploy-cli {command}{options}{version}{hosts}");
     lines.push(format!("finish the rest:     {}", ui.paint(ui.strong(), &command)));
     lines
 }
@@ -219,7 +230,8 @@ fn exact(version: &Version, finish: &Finish) -> String {
     }
 }
 
-fn quoted(text: &str) -> String {
+/// A word for a shell, quoted where it must be.
+pub fn quoted(text: &str) -> String {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"._/+-,@:".contains(&b);
     if text.bytes().all(plain) {
         text.to_owned()
@@ -235,7 +247,7 @@ mod tests {
     use super::*;
 
     fn finish(scheme: Scheme) -> Finish {
-        Finish { scheme, env_option: String::new(), hosts: Vec::new() }
+        Finish { scheme, options: String::new(), hosts: Vec::new() }
     }
 
     fn version(name: Option<&str>) -> Version {

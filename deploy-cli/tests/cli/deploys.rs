@@ -12,7 +12,7 @@ fn plan_deploy_status_history_show() {
     group default: 1 host, stops at the 1st failure of 1
         local  nothing → release/2026-01-01/1  no way back: first deploy
 
-    restart run cp $PLACE/srv/deploy/version $PLACE/running
+    after promote: run cp $PLACE/srv/deploy/version $PLACE/running
     check   answers: `read -r v < $PLACE/running && test "$v" != broken` succeeds (after check, within 20s)
     warning: no way back: first deploy on local
     [0]
@@ -26,7 +26,7 @@ fn plan_deploy_status_history_show() {
     group default: 1 host, stops at the 1st failure of 1
         local  nothing → release/2026-01-01/1  no way back: first deploy
 
-    restart run cp $PLACE/srv/deploy/version $PLACE/running
+    after promote: run cp $PLACE/srv/deploy/version $PLACE/running
     check   answers: `read -r v < $PLACE/running && test "$v" != broken` succeeds (after check, within 20s)
     warning: no way back: first deploy on local
     $CLOCK group default
