@@ -89,7 +89,8 @@ impl Restarter for ServiceRestarter {
         match &self.options.method {
             Method::Restart(_) => format!("restart {}{by}", self.what()),
             Method::Reload(_) => format!("reload {}{by}", self.what()),
-            Method::Hup(_) | Method::HupPidFile(_) => format!("send SIGHUP to {}{by}", self.what()),
+            Method::Hup(_) => format!("send SIGHUP to {}{by}", self.what()),
+            Method::HupPidFile(_) => format!("send SIGHUP to {}", self.what()),
             Method::Command { command, .. } => format!("run {command}"),
         }
     }

@@ -278,6 +278,9 @@ async fn init_scripts_are_restarted_where_there_is_no_systemd() {
     let second = old.running(on, &scope(1)).await.unwrap();
     assert_ne!(first, second);
     assert_eq!(host.ask("old", 1).await, Verdict::Healthy);
+    let hup = host.restarter(Method::Hup, "old");
+    let error = hup.restart(on, &second, &situation(), &scope(1)).await.unwrap_err();
+    assert!(error.cause().contains("no systemd"), "{}", error.cause());
     old.stop(on, &before, &scope(1)).await.unwrap();
     assert!(!old.running(on, &scope(1)).await.unwrap().active);
     assert!(matches!(host.ask("old", 1).await, Verdict::Unhealthy { .. }));

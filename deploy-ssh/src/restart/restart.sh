@@ -113,7 +113,11 @@ command)
   end done command
   ;;
 restart) begin restart ;;
-hup) [ -z "$pid_file" ] || hup_pid_file ;;
+hup)
+  [ -z "$pid_file" ] || hup_pid_file
+  [ "$manager" = systemd ] ||
+    end failed "gets no SIGHUP: the host has no systemd; use reload, a pid file or a command"
+  ;;
 esac
 
 # What does not run cannot be told anything: it is started instead.
