@@ -286,12 +286,15 @@ async fn rule_09_a_once_step_that_fails_is_a_breach() {
     assert_eq!(ending.code(), 1, "nothing was touched");
     assert_eq!(ending.words(&["c1", "c2"]), ["failed(promote)", "not attempted"]);
 
-    let story = Story::new(&[("all", &["h1", "h2"])]).allow(0, "100%").batch(0, "1").fault(
-        "h1",
-        Deed::Step,
-        Turn::Always,
-        ILL,
-    );
+    let story = || {
+        let story = Story::new(&[("all", &["h1", "h2"])]).allow(0, "100%").batch(0, "1");
+        story.fault("h1", Deed::Step, Turn::Always, ILL)
+    };
+    let ending = stepped(story(), StepMoment::BeforePromote, StepPlace::Once).deploy("v2").await;
+    assert_eq!(ending.code(), 1, "whatever the budget");
+    assert!(ending.summary.breach.as_ref().unwrap().contains("runs once"));
+
+    let story = story();
     let ending = stepped(story, StepMoment::AfterCheck, StepPlace::Once).deploy("v2").await;
     assert_eq!(ending.code(), 3, "whatever the budget");
     assert_eq!(ending.words(&["h1", "h2"]), ["reverted(check)", "not attempted"]);

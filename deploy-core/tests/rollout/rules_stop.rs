@@ -128,6 +128,10 @@ async fn rule_20_kill_in_each_stage_ends_what_hangs_and_asks_what_is_served() {
             let word = ending.word("c1");
             let serving = ending.serving(&["c1"]);
             assert_eq!((ending.code(), word.as_str(), serving[0].as_str()), expect, "{fault:?}");
+            if stage != Stage::Finalize {
+                let failure = ending.end("c1").failure().unwrap();
+                assert_eq!(failure.kind, ErrorKind::Cancelled, "killed, not waited for");
+            }
         }
     }
 }
@@ -268,6 +272,27 @@ async fn rule_20_a_weaker_cause_never_overrides_a_stronger() {
         kind,
         EventKind::QuestionStarted { question: Question::RollBackAfterBreach { .. } }
     )));
+}
+
+#[tokio::test(start_paused = true)]
+async fn rule_20_after_a_stop_a_budget_does_not_matter_any_more() {
+    let story = Story::new(&GROUPS)
+        .fault("h2", Deed::Promote, Turn::Always, Fault::Fail(ErrorKind::Rejected))
+        .stop_at("h2", Stage::Promote, |stop| stop.interrupt());
+    let ending = story.deploy("v2").await;
+    assert_eq!(ending.code(), 130);
+    assert_eq!(ending.word("h2"), "failed(promote)");
+    assert!(!ending.has(|kind| matches!(kind, EventKind::Breached { .. })));
+}
+
+#[tokio::test(start_paused = true)]
+async fn rule_20_a_rollback_after_ctrl_c_repeats_what_was_lost() {
+    let story = Story::new(&GROUPS)
+        .fault("c1", Deed::Promote, Turn::Nth(2), Fault::LoseBefore)
+        .stop_at("h1", Stage::Promote, |stop| stop.interrupt());
+    let ending = story.deploy("v2").await;
+    assert_eq!(ending.code(), 130);
+    assert_eq!(ending.words(&["c1"]), ["reverted"]);
 }
 
 fn lose_journal(at: Stage) -> impl FnMut(&EventKind) -> Result<(), ObserveError> {
