@@ -191,6 +191,22 @@ fn a_line_torn_at_any_byte_is_tolerated() {
 }
 
 #[test]
+fn a_journal_that_is_being_written_is_followed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal.jsonl");
+    let whole = written(&events());
+    let mut file = File::create_new(&path).unwrap();
+    let mut reader = read_journal(BufReader::new(File::open(&path).unwrap()));
+    let mut again = Vec::new();
+    for piece in whole.chunks(37) {
+        std::io::Write::write_all(&mut file, piece).unwrap();
+        again.extend((&mut reader).map(Result::unwrap));
+    }
+    assert_eq!(again, events());
+    assert!(!reader.torn());
+}
+
+#[test]
 fn a_newer_kind_and_a_newer_field_are_skipped() {
     let mut bytes = written(&events()[..1]);
     bytes.extend(br#"{"seq":1,"at":"1970-01-01T00:00:00Z","elapsed":{"secs":0,"nanos":0},"event":"teleported","to":"mars"}"#);

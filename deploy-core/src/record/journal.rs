@@ -102,9 +102,11 @@ pub enum JournalError {
 ///
 /// A last line without its end is what a crash leaves: it is not an error, but
 /// [`torn`](JournalReader::torn). Kinds of events that this tool does not know, and fields that it
-/// does not know, are [skipped](JournalReader::skipped). The iterator ends after its first error.
+/// does not know, are [skipped](JournalReader::skipped). The iterator ends for good after its first
+/// error. At the end of the file it returns `None`, and may be asked again: so a journal that is
+/// still being written is followed.
 pub fn read_journal<R: BufRead>(input: R) -> JournalReader<R> {
-    JournalReader { input, line: 0, skipped: Vec::new(), torn: false, done: false }
+    JournalReader { input, line: 0, partial: Vec::new(), skipped: Vec::new(), done: false }
 }
 
 /// The iterator of [`read_journal`].
@@ -112,8 +114,9 @@ pub fn read_journal<R: BufRead>(input: R) -> JournalReader<R> {
 pub struct JournalReader<R> {
     input: R,
     line: u64,
+    /// What is there of a line whose end is not.
+    partial: Vec<u8>,
     skipped: Vec<u64>,
-    torn: bool,
     done: bool,
 }
 
@@ -123,26 +126,22 @@ impl<R: BufRead> JournalReader<R> {
         &self.skipped
     }
 
-    /// Whether the last line was cut short, as by a crash.
+    /// Whether the last line that was read is cut short: by a crash, or since it is being written.
     pub fn torn(&self) -> bool {
-        self.torn
+        !self.partial.is_empty()
     }
 
     fn next_line(&mut self) -> Result<Option<Vec<u8>>, JournalError> {
-        let mut line = Vec::new();
-        let mut bounded = (&mut self.input).take(LONGEST_LINE);
-        let read = bounded.read_until(b'\n', &mut line).map_err(JournalError::Io)?;
-        if read == 0 {
-            return Ok(None);
+        let room = LONGEST_LINE - self.partial.len() as u64;
+        let mut bounded = (&mut self.input).take(room);
+        bounded.read_until(b'\n', &mut self.partial).map_err(JournalError::Io)?;
+        if self.partial.last() == Some(&b'\n') {
+            self.line += 1;
+            return Ok(Some(std::mem::take(&mut self.partial)));
         }
-        self.line += 1;
-        if line.last() == Some(&b'\n') {
-            return Ok(Some(line));
+        if self.partial.len() as u64 == LONGEST_LINE {
+            return Err(JournalError::TooLong { line: self.line + 1 });
         }
-        if read as u64 == LONGEST_LINE {
-            return Err(JournalError::TooLong { line: self.line });
-        }
-        self.torn = true;
         Ok(None)
     }
 

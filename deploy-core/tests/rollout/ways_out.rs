@@ -1,15 +1,21 @@
 //! On every way out the lock is given up; and what happens just before that (rule 9).
 
-use std::sync::{
-    Arc, Mutex,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    fs::File,
+    io::BufReader,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use async_trait::async_trait;
 use deploy_core::{
     backend::{Answer, Ask, BackendError, Cancel, Completion, ErrorKind, LockGuard, Question},
     plan::{Goal, Plan, Retry, Timeouts},
-    record::{End, Event, EventKind, Exit, Observer, RunId, RunInfo},
+    record::{
+        End, Event, EventKind, Exit, Journal, Observer, RunId, RunInfo, Summary, read_journal,
+    },
     run::{Allowances, Begin, Pipeline, Refusal, Run, Stop},
     testing::{Fault, Turn},
 };
@@ -164,6 +170,31 @@ async fn the_inverse_of_a_plan_is_run_by_the_same_engine() {
     assert_eq!((host("h1").serves(), host("h2").serves()), (Some("v1"), Some("v1")));
     assert_eq!((host("fresh").serves(), host("fresh").runs()), (None, None));
     assert_eq!(host("done").serves(), Some("v2"));
+}
+
+/// With threads, a clock that runs, and a journal on a disk.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_is_read_again_from_its_journal() {
+    let names: Vec<String> = (0..100).map(|number| format!("h{number}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let story = Story::new(&[("canary", &names[..5]), ("all", &names[5..])])
+        .allow(1, "2")
+        .batch(1, "25%")
+        .fault("h50", Deed::Check, Turn::Nth(1), Fault::Unhealthy("sick".into()));
+    story.fleet.set_latency(std::time::Duration::from_millis(1));
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal.jsonl");
+    let journal = Journal::new(File::create_new(&path).unwrap());
+    let held = Arc::new(AtomicBool::new(false));
+    let mut run = begin(&story, &held, vec![Box::new(journal)], None);
+    let request = story.request(Goal::Deploy(version("v2")));
+    let plan = run.plan(&request, Allowances::default()).await.unwrap();
+    let summary = run.execute(plan).await;
+    assert_eq!(summary.exit, Some(Exit::Incomplete));
+    assert_eq!(summary.counts().deployed, 99);
+    let reader = read_journal(BufReader::new(File::open(&path).unwrap()));
+    let events: Vec<Event> = reader.map(Result::unwrap).collect();
+    assert_eq!(Summary::of(&events), summary);
 }
 
 #[tokio::test(start_paused = true)]
