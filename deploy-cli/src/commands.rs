@@ -87,6 +87,7 @@ fn finish(project: &Project, hosts: &[String]) -> Finish {
     Finish {
         scheme: wire::scheme(&project.loaded.config.version),
         options: project.options.clone(),
+        allowed: String::new(),
         hosts: hosts.to_vec(),
     }
 }

@@ -211,6 +211,7 @@ fn a_summary_says_what_each_host_serves_and_what_finishes_the_rest() {
     let finish = Finish {
         scheme: Scheme::Date(DateTags { prefix: "release".into() }),
         options: " --env beta".into(),
+        allowed: " --allow-downgrade".into(),
         hosts: Vec::new(),
     };
     let lines = summary_lines(&summary, &finish, &ui()).join("\n");
@@ -237,6 +238,6 @@ fn a_summary_says_what_each_host_serves_and_what_finishes_the_rest() {
       h5  unreachable      last known: release/2026-01-01/1
 
     what they serve now: deploy-cli status --env beta
-    finish the rest:     deploy-cli deploy --env beta release/2026-01-02/1 --hosts h2,h3,h6,h5
+    finish the rest:     deploy-cli deploy --env beta release/2026-01-02/1 --hosts h2,h3,h6,h5 --allow-downgrade
     "#);
 }

@@ -58,6 +58,18 @@ impl Wish {
     }
 }
 
+impl Wish {
+    /// The options by which a deploy was allowed more than usual.
+    fn allowed(&self) -> String {
+        let deploy = self.command == Command::Deploy;
+        let option = |given: bool, name: &str| {
+            if given && deploy { format!(" --{name}") } else { String::new() }
+        };
+        let downgrade = option(self.allow_downgrade, "allow-downgrade");
+        downgrade + &option(self.allow_dirty, "allow-dirty")
+    }
+}
+
 /// Runs a deploy or a rollback from the lock to the summary.
 pub(super) async fn run(context: &Context, wish: &Wish) -> Result<Exit, CommandError> {
     let project = context.project()?;
@@ -94,7 +106,8 @@ pub(super) async fn run(context: &Context, wish: &Wish) -> Result<Exit, CommandE
         context.ui.error_line(&format!("warning: {line}"));
     }
     if !context.global.json {
-        let finish = super::finish(&project, &wish.hosts);
+        let mut finish = super::finish(&project, &wish.hosts);
+        finish.allowed = wish.allowed();
         let lines = report::summary_lines(&summary, &finish, &context.ui);
         lines.iter().for_each(|line| context.ui.line(line));
     }

@@ -19,6 +19,8 @@ pub struct Finish {
     pub scheme: Scheme,
     /// The options that mean the same project: ` --env beta`, or nothing.
     pub options: String,
+    /// What the run was allowed, and needs to be again: ` --allow-downgrade`, or nothing.
+    pub allowed: String,
     /// The `--hosts` of the run, where it had any.
     pub hosts: Vec<String>,
 }
@@ -26,7 +28,9 @@ pub struct Finish {
 /// The summary in lines, escaped and painted.
 pub fn summary_lines(summary: &Summary, finish: &Finish, ui: &Ui) -> Vec<String> {
     let mut lines = vec![verdict(summary, ui)];
-    if let Some(reason) = &summary.reason {
+    if let Some(reason) = &summary.reason
+        && summary.breach.as_ref() != Some(reason)
+    {
         lines.push(format!("  {}", display::block(reason)));
     }
     if let Some(breach) = &summary.breach {
@@ -169,6 +173,9 @@ fn serves(summary: &TargetSummary) -> String {
             Served::NeverAsked => "serves what it served before".to_owned(),
             served => format!("serves {}", failure::served(served)),
         },
+        Some(End::Unreachable { served: Served::NeverAsked, .. }) => {
+            "nobody could ask what it serves".to_owned()
+        }
         Some(End::Unreachable { served, .. }) => format!("last known: {}", failure::served(served)),
         Some(End::Unknown { one_of, .. }) => {
             let all: Vec<String> = one_of.iter().map(failure::served).collect();
@@ -179,23 +186,30 @@ fn serves(summary: &TargetSummary) -> String {
     }
 }
 
-/// What to do next: the one command that finishes the rest.
+/// What to do next: the one command that finishes the rest, or where to look first.
 fn next(summary: &Summary, finish: &Finish, ui: &Ui) -> Vec<String> {
-    let unfinished = summary.unfinished();
-    if unfinished.is_empty() || summary.plan.is_none() {
+    let refused = summary.exit == Some(Exit::Refused);
+    if summary.unfinished().is_empty() || summary.plan.is_none() || refused {
         return Vec::new();
     }
     let options = &finish.options;
-    let run = summary.info.as_ref().map_or("last".to_owned(), |info| info.run.to_string());
     let mut lines = vec![String::new()];
-    let unknown = summary.counts().unknown + summary.counts().open;
-    if unknown > 0 {
+    if summary.counts().unknown + summary.counts().open > 0 {
         lines.push(format!("what they serve now: deploy-cli status{options}"));
     }
     if summary.exit == Some(Exit::RolledBack) || summary.breach.is_some() {
+        let run = summary.info.as_ref().map_or("last", |info| info.run.as_str());
         lines.push(format!("what each host said: deploy-cli show{options} {run}"));
-        return lines;
+    } else {
+        let command = finishing(summary, finish);
+        lines.push(format!("finish the rest:     {}", ui.paint(ui.strong(), &command)));
     }
+    lines
+}
+
+/// The one command, with the exact version, that finishes the rest.
+fn finishing(summary: &Summary, finish: &Finish) -> String {
+    let unfinished = summary.unfinished();
     let command = if is_back(summary) { "rollback" } else { "deploy" };
     let version = summary.plan.as_ref().and_then(|plan| plan.version.as_ref());
     let version = version.map_or(String::new(), |version| format!(" {}", exact(version, finish)));
@@ -207,9 +221,8 @@ fn next(summary: &Summary, finish: &Finish, ui: &Ui) -> Vec<String> {
         (_, true) => String::new(),
         (_, false) => format!(" --hosts {}", quoted(&finish.hosts.join(","))),
     };
-    let command = format!("deploy-cli {command}{options}{version}{hosts}");
-    lines.push(format!("finish the rest:     {}", ui.paint(ui.strong(), &command)));
-    lines
+    let (options, allowed) = (&finish.options, &finish.allowed);
+    format!("deploy-cli {command}{options}{version}{hosts}{allowed}")
 }
 
 /// The name by which exactly this version is found again: its tag, where that is plain, else its
@@ -247,7 +260,7 @@ mod tests {
     use super::*;
 
     fn finish(scheme: Scheme) -> Finish {
-        Finish { scheme, options: String::new(), hosts: Vec::new() }
+        Finish { scheme, options: String::new(), allowed: String::new(), hosts: Vec::new() }
     }
 
     fn version(name: Option<&str>) -> Version {
