@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use deploy_core::{
     backend::{Answer, ErrorKind, Good, Live, Serving},
     model::Target,
-    plan::{Direction, Goal, OnAbort, OnBreach, OnFailure, Plan, Survey},
-    record::{End, EventKind, Failure, RunId, StopCause},
+    plan::{Direction, Goal, OnAbort, OnBreach, OnFailure, Plan, Stage, Survey},
+    record::{End, EventKind, Failure, RunId, StageOutcome, StopCause},
     run::{Decision, Input, Job, Mishap, Rollout},
     testing::{Fault, Fleet, Turn},
 };
@@ -308,6 +308,31 @@ fn stops() -> impl Strategy<Value = Vec<(u64, StopCause)>> {
     proptest::collection::vec((0..120u64, cause), 0..3)
 }
 
+/// Rule 11: of the targets of a group that were acted upon, no more fail than the budget and one
+/// batch.
+fn assert_within_budget(ending: &Ending) {
+    let Some(plan) = &ending.summary.plan else { return };
+    let mut failed: BTreeSet<&Target> = BTreeSet::new();
+    for event in &ending.events {
+        if let EventKind::StageFinished {
+            target,
+            stage: Stage::Promote | Stage::Restart | Stage::Check,
+            rolling_back: false,
+            outcome: StageOutcome::Failed { .. },
+            ..
+        } = &event.kind
+        {
+            failed.insert(target);
+        }
+    }
+    for group in &plan.groups {
+        let of_group = group.batches.iter().flatten();
+        let count = of_group.filter(|change| failed.contains(&change.target)).count();
+        let largest = group.batches.iter().map(Vec::len).max().unwrap_or(0);
+        assert!(count <= group.allowance.failures + largest, "{count} failed in {}", group.name);
+    }
+}
+
 fn run(story: Story, goal: Goal) -> Ending {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
@@ -344,6 +369,7 @@ proptest! {
             group.gate.soak = soak.then_some(MINUTE);
             group.gate.ask = true;
         });
+        let undisturbed = stops.is_empty() && !soak;
         let story = story.on(move |event, stop, _| {
             for (_, cause) in stops.iter().filter(|(at, _)| *at == event.seq) {
                 stop.request(*cause);
@@ -351,6 +377,9 @@ proptest! {
             Ok(())
         });
         let ending = run(story, Goal::Deploy(version("v2")));
+        if undisturbed {
+            assert_within_budget(&ending);
+        }
         let good = matches!(ending.code(), 0 | 6);
         for (target, summary) in &ending.summary.targets {
             let host = ending.fleet.host(target);
