@@ -56,9 +56,7 @@ impl Wish {
             allow_downgrade: false,
         }
     }
-}
 
-impl Wish {
     /// The options by which a deploy was allowed more than usual.
     fn allowed(&self) -> String {
         let deploy = self.command == Command::Deploy;
@@ -148,10 +146,11 @@ async fn drive(driving: &Driving<'_>, mut begun: Run, request: &PlanRequest) -> 
 async fn confirmed(context: &Context, project: &Project, plan: &Plan, deployer: &Deployer) -> bool {
     let lines = super::plan_lines(context, project, plan);
     let asks = deployer.can_ask && !deployer.yes && !plan.is_idle();
-    deployer.screen.aside(|| {
-        for line in lines {
-            if context.global.json { context.ui.error_line(&line) } else { context.ui.line(&line) }
-        }
+    deployer.screen.aside(|| match (context.global.json, asks) {
+        (false, _) => lines.iter().for_each(|line| context.ui.line(line)),
+        // Standard output is for the events; the plan is for whoever is asked.
+        (true, true) => lines.iter().for_each(|line| context.ui.error_line(line)),
+        (true, false) => {}
     });
     if !asks {
         return true;
