@@ -211,7 +211,11 @@ async fn shared_directories_outlive_releases() {
     assert_eq!(fs::read_to_string(ground.path().join("log/app.log")).unwrap(), "x");
     assert_eq!(fs::read_to_string(ground.path().join("public/up loads/cat.png")).unwrap(), "y");
     assert_eq!(fs::read_to_string(ground.path().join("public/index.html")).unwrap(), "ho");
-    // The shared links are no damage.
+    // The shared links are no damage, not even to a configuration that shares nothing.
+    let again = ground.between(Some(&two), Some(&two));
+    ground.transport().fetch(&ground.target, &again, &scope("r2")).await.unwrap();
+    assert!(fs::symlink_metadata(ground.release(&two).join("log")).unwrap().is_symlink());
+    transport.finalize(&ground.target, &Closing::default(), &scope("r2")).await.unwrap();
     let live = ground.live(&transport).await;
     let back = ground.between(Some(&two), live.last_good_not_live());
     ground.transport().promote(&ground.target, &back, &scope("r3")).await.unwrap();

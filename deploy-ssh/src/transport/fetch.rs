@@ -50,21 +50,18 @@ impl SshTransport {
         scope: &Scope,
     ) -> Result<(), BackendError> {
         let attempted = format!("fetch {release:?} to {target}", release = release.to_string());
-        let flat = within(scope, &attempted, self.flat(&release.version)).await?;
         let known = self.known(target, scope).await?;
-        let id = release.id.as_str();
-        let may_be_made = self.layout.release(&release.version, &self.steps);
-        if !known.releases.contains_key(id) && may_be_made.is_none_or(|made| made != *release) {
-            return Err(BackendError::new(ErrorKind::NotFound, attempted)
-                .with_source(format!("{id} is gone there, and was made by another configuration"))
-                .with_hint("deploy the version anew"));
-        }
-        let mark = Mark {
-            id: id.to_owned(),
-            version: release.version.clone(),
-            tree: flat.tree.to_string(),
-            shared: self.layout.shared().to_vec(),
-            built: None,
+        let (flat, mark) = match known.releases.get(release.id.as_str()) {
+            // It was laid out by the rules of its own day, and stays so.
+            Some(mark) => {
+                let commit = commit_of(&release.version)?;
+                (within(scope, &attempted, self.packs.flat(&commit)).await?, mark.clone())
+            }
+            None => {
+                let flat = within(scope, &attempted, self.flat(&release.version)).await?;
+                let mark = self.new_mark(release, &flat, &attempted)?;
+                (flat, mark)
+            }
         };
         let part = if self.steps.is_empty() { Part::All } else { Part::Unpack };
         let base = known.releases.contains_key(&known.live).then_some(known.live.as_str());
@@ -78,6 +75,30 @@ impl SshTransport {
         }
         self.set_compared(target, &release.id);
         Ok(())
+    }
+
+    /// The mark that a new release will get.
+    fn new_mark(
+        &self,
+        release: &Release,
+        flat: &Flat,
+        attempted: &str,
+    ) -> Result<Mark, BackendError> {
+        let made = self.layout.release(&release.version, &self.steps);
+        if made.is_none_or(|made| made != *release) {
+            let gone =
+                format!("{} is gone there, and was made by another configuration", release.id);
+            return Err(BackendError::new(ErrorKind::NotFound, attempted)
+                .with_source(gone)
+                .with_hint("deploy the version anew"));
+        }
+        Ok(Mark {
+            id: release.id.to_string(),
+            version: release.version.clone(),
+            tree: flat.tree.to_string(),
+            shared: self.layout.shared().to_vec(),
+            built: None,
+        })
     }
 
     /// Repairs a release that is there but damaged, of objects that are brought anew.
@@ -110,27 +131,13 @@ impl SshTransport {
         let (mut dead, mut is_fresh) = (String::new(), false);
         for _ in 0..super::ROUNDS {
             let known = self.known(target, scope).await?;
-            let has_all = known
-                .haves
-                .iter()
-                .any(|have| have.commit == call.flat.commit && have.tree == call.flat.tree);
-            let needs_pack = match call.part {
-                Part::Seal => false,
-                Part::Mend => true,
-                Part::All | Part::Unpack => is_fresh || !has_all,
-            };
-            let haves = if is_fresh || call.part == Part::Mend { &[] } else { &known.haves[..] };
-            let stdin = if needs_pack {
-                let pack = self.packs.pack(&call.flat.commit, haves);
-                Stdin::File(within(scope, attempted, pack).await?)
-            } else {
-                Stdin::Empty
-            };
+            let stdin = self.objects(call, &known, is_fresh, scope, attempted).await?;
+            let is_sent = !matches!(stdin, Stdin::Empty);
             let format = within(scope, attempted, self.packs.format()).await?;
             let script = self
                 .fetch_script(call, scope, &dead)
                 .arg(if is_fresh { "1" } else { "0" })
-                .arg(if needs_pack { "1" } else { "0" })
+                .arg(if is_sent { "1" } else { "0" })
                 .arg(format)
                 .args(&call.mark.shared)
                 .stdin(stdin);
@@ -161,6 +168,27 @@ impl SshTransport {
         }
         Err(BackendError::new(ErrorKind::Conflict, attempted)
             .with_source("others took and left the target again and again"))
+    }
+
+    /// The objects that the target lacks for `call`, as far as it is known to have any.
+    async fn objects(
+        &self,
+        call: &Call<'_>,
+        known: &Report,
+        is_fresh: bool,
+        scope: &Scope,
+        attempted: &str,
+    ) -> Result<Stdin, BackendError> {
+        let flat = call.flat;
+        let has_all = known.haves.iter().any(|h| h.commit == flat.commit && h.tree == flat.tree);
+        let haves = match call.part {
+            Part::Seal => return Ok(Stdin::Empty),
+            Part::All | Part::Unpack if has_all && !is_fresh => return Ok(Stdin::Empty),
+            Part::All | Part::Unpack if !is_fresh => &known.haves[..],
+            Part::All | Part::Unpack | Part::Mend => &[],
+        };
+        let pack = self.packs.pack(&flat.commit, haves);
+        Ok(Stdin::File(within(scope, attempted, pack).await?))
     }
 
     fn fetch_script(&self, call: &Call<'_>, scope: &Scope, dead: &str) -> Script {

@@ -5,11 +5,13 @@ use std::collections::BTreeSet;
 use deploy_core::{
     backend::{BackendError, Closing, ErrorKind, Scope},
     model::Target,
+    record::RunId,
 };
 use jiff::Timestamp;
 
 use super::{Answered, Report, SshTransport, failure, fetch::commits_of, status};
 use crate::{
+    claim::ClaimRecord,
     session::{OnStdinEnd, Script},
     state::{GoodRecord, State},
 };
@@ -28,14 +30,20 @@ impl SshTransport {
         scope: &Scope,
     ) -> Result<(), BackendError> {
         let attempted = format!("finalize {target}");
-        let mut dead = String::new();
+        let (mut ours, mut dead) = (self.claim(scope), String::new());
         for _ in 0..super::ROUNDS {
             let known = self.known(target, scope).await?;
-            let script = self.finalize_script(closing, &known, scope, &dead, &attempted)?;
+            let script =
+                self.finalize_script(closing, &known, scope, [&ours, &dead], &attempted)?;
             match Answered::of(self.run(target, script, scope).await?) {
                 Answered::Done(report) => {
+                    let held = report.claim_line.clone();
                     self.note(target, report);
-                    return Ok(());
+                    // Another value may have taken the target for this same run.
+                    match held.filter(|held| is_of(held, &scope.run)) {
+                        Some(held) => ours = held,
+                        None => return Ok(()),
+                    }
                 }
                 Answered::Claimed(held) => {
                     self.take_over(target, &held, &attempted, scope)?;
@@ -60,14 +68,14 @@ impl SshTransport {
         closing: &Closing,
         known: &Report,
         scope: &Scope,
-        dead: &str,
+        [ours, dead]: [&str; 2],
         attempted: &str,
     ) -> Result<Script, BackendError> {
         let script = Script::new(FINALIZE)
             .on_stdin_end(OnStdinEnd::RunToEnd)
             .arg(self.layout.path())
             .arg(scope.run.as_str())
-            .arg(self.claim(scope))
+            .arg(ours)
             .arg(dead);
         let Some(good) = &closing.good else {
             return Ok(script.arg("0").args(["", "", "", "", ""]));
@@ -107,6 +115,10 @@ impl SshTransport {
             .arg(commits.join(" "))
             .arg(PACKS.to_string()))
     }
+}
+
+fn is_of(claim: &str, run: &RunId) -> bool {
+    ClaimRecord::parse(claim).is_some_and(|record| record.run == *run)
 }
 
 /// The releases that are kept (rule 22): the live one, the way back, what became good, and the

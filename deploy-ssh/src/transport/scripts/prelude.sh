@@ -48,10 +48,11 @@ live_now() {
   printf %s "${_l#releases/}"
 }
 
-# Whether the release $1 is complete.
+# Whether the release $1 is complete. Its mark is then in $_mark.
 complete() {
-  [ -n "$1" ] && [ ! -e "$releases/$1/$building" ] || return 1
-  case $(small "$releases/$1/$mark" 65536) in
+  [ -n "$1" ] && [ ! -e "$releases/$1/$building" ] && [ -f "$releases/$1/$mark" ] || return 1
+  _mark= && IFS= read -r _mark <"$releases/$1/$mark"
+  case $_mark in
     '{"id":"'"$1"'",'*'}') return 0 ;;
   esac
   return 1
@@ -65,7 +66,7 @@ report() {
   [ -e "$cache/claim.json" ] && say claim "$(small "$cache/claim.json" 4097)"
   for _r in "$releases"/*; do
     _r=${_r##*/}
-    complete "$_r" && say release "$_r $(small "$releases/$_r/$mark" 65536)"
+    complete "$_r" && printf 'release %s %s\n' "$_r" "$_mark"
   done
   if [ -d "$repo" ]; then
     g for-each-ref --count=64 --format='have %(refname:strip=3) %(objectname)' \
