@@ -226,6 +226,9 @@ impl Host {
         let mut command = Command::new("nsenter");
         command.args(["-t", &leader.pid().to_string()]);
         command.args(["--mount", "--uts", "--ipc", "--net", "--pid", "--root", "--wd=/", "--"]);
+        // The host's own surroundings, not those of whoever asks: another PATH finds other programs.
+        command.args(["/usr/bin/env", "-i", "-C", "/", "HOME=/root", "LANG=C.UTF-8"]);
+        command.arg("PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
         Ok(command)
     }
 

@@ -1,0 +1,11 @@
+//! Deployments with the real binary, onto real hosts: systemd, sshd, sudo, git.
+//!
+//! Each test boots a fleet of its own and names a bad day (`docs/reliability.md` lists them with
+//! what was seen).
+
+mod network;
+mod rollout;
+mod service;
+mod signals;
+mod stage;
+mod storage;

@@ -1,0 +1,117 @@
+//! What lies on a host may be full, read-only, damaged, left over, or a lie.
+
+use crate::stage::Stage;
+
+fn lenient(stage: &Stage, hosts: u16) {
+    stage.configure(&format!(
+        "[[group]]\nname = \"default\"\nhosts = [\"h[1-{hosts}]\"]\nmax_failures = \"100%\"\n"
+    ));
+}
+
+const CACHE: &str = "/srv/deployment/mockbase/deploy-cache";
+
+#[test]
+#[ignore = "needs the fleet (root, systemd-nspawn)"]
+fn a_read_only_directory_fails_that_host_before_anything_moves() {
+    let stage = Stage::new("cli-readonly", 2);
+    lenient(&stage, 2);
+    let v1 = stage.good(1);
+    stage.deploy(&v1).exits(0);
+    stage.on(
+        "h2",
+        "mount --bind /srv/deployment /srv/deployment; mount -o remount,ro,bind /srv/deployment",
+    );
+    let v2 = stage.good(2);
+    stage.deploy(&v2).exits(6).says("h2").says("writable");
+    stage.all_serve(&["h1"], 2);
+    stage.all_serve(&["h2"], 1);
+}
+
+#[test]
+#[ignore = "needs the fleet (root, systemd-nspawn)"]
+fn a_corrupted_repository_heals_or_fails_but_is_never_promoted() {
+    let stage = Stage::new("cli-corrupt", 3);
+    lenient(&stage, 3);
+    let v1 = stage.good(1);
+    stage.deploy(&v1).exits(0);
+    stage.on("h2", &format!("find {CACHE}/repo.git/objects -type f -delete"));
+    stage.on(
+        "h3",
+        &format!(
+            "for f in $(find {CACHE}/repo.git/objects -type f); do chmod u+w $f; \
+             printf garbage | dd of=$f conv=notrunc bs=1 seek=20 2>/dev/null; done"
+        ),
+    );
+    let v2 = stage.good(2);
+    let ran = stage.deploy(&v2);
+    assert!([0, 6].contains(&ran.code), "{ran}");
+    for host in ["h2", "h3"] {
+        let answers = stage.answers(host);
+        let live = stage.live(host);
+        assert_eq!(answers, live, "{host} is of one piece\n{ran}");
+        assert!(answers.is_some(), "{host} serves\n{ran}");
+        if ran.code == 0 {
+            assert_eq!(answers.as_deref(), Some("2"), "{host}\n{ran}");
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs the fleet (root, systemd-nspawn)"]
+fn what_a_crashed_run_left_is_cleaned_and_never_trusted() {
+    let stage = Stage::new("cli-leftover", 1);
+    let v1 = stage.good(1);
+    stage.deploy(&v1).exits(0);
+    // A deployer that is killed while the version arrives.
+    let path = stage.repository().join("deploy.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let step = "[[step]]\nname = \"slow\"\nstage = \"fetch\"\ncommand = \"sleep 5\"\n";
+    std::fs::write(&path, format!("{text}{step}")).unwrap();
+    let v2 = stage.good(2);
+    let mut running = stage.start(&["deploy", &v2, "--yes"]);
+    running.until_stage(&stage, "h1", "fetch");
+    std::thread::sleep(std::time::Duration::from_secs(1));
+    running.signal(nix::sys::signal::Signal::SIGKILL);
+    running.wait();
+    stage.all_serve(&["h1"], 1);
+    stage.deploy_cli(&["status"]).exits(0).says(&v1);
+    stage.deploy(&v2).exits(0);
+    stage.all_serve(&["h1"], 2);
+    let left = stage.on("h1", &format!("ls -a {CACHE}/releases | grep -v '^[.]*$'"));
+    assert_eq!(left.lines().count(), 2, "two releases and nothing else: {left}");
+}
+
+#[test]
+#[ignore = "needs the fleet (root, systemd-nspawn)"]
+fn a_lying_state_file_harms_only_its_own_host() {
+    let stage = Stage::new("cli-lies", 2);
+    lenient(&stage, 2);
+    let v1 = stage.good(1);
+    stage.deploy(&v1).exits(0);
+    stage.on(
+        "h2",
+        &format!(
+            "printf '{{\"good\":[{{\"release\":{{\"id\":\"../../etc\"}}}}],\"x\":\"\\033[2J\"}}' \
+             > {CACHE}/state.json"
+        ),
+    );
+    let v2 = stage.good(2);
+    let ran = stage.deploy(&v2);
+    assert!([0, 6].contains(&ran.code), "{ran}");
+    let ran = ran.never_says("\u{1b}[2J");
+    stage.all_serve(&["h1"], 2);
+    assert_eq!(stage.answers("h2"), stage.live("h2"), "{ran}");
+}
+
+#[test]
+#[ignore = "needs the fleet (root, systemd-nspawn)"]
+fn a_plain_directory_in_the_live_place_is_refused_with_the_way_out() {
+    let stage = Stage::new("cli-plain", 1);
+    let v1 = stage.good(1);
+    stage.on(
+        "h1",
+        "install -d -o deploy -g deploy /srv/deployment/mockbase /srv/deployment/mockbase/deploy",
+    );
+    stage.deploy(&v1).exits(1).says("directory").says("/srv/deployment/mockbase/deploy");
+    stage.on("h1", "test -d /srv/deployment/mockbase/deploy");
+}
