@@ -4,6 +4,7 @@
 //! the target lacks of it, as deltas against what it has. See `docs/fetch.md`.
 
 mod flat;
+mod scratch;
 mod staging;
 mod submodule;
 

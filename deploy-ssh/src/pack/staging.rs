@@ -9,16 +9,15 @@ use std::{
     },
 };
 
-use deploy_core::backend::{BackendError, ErrorKind};
-use tempfile::TempDir;
-
+use super::scratch::Scratch;
 use crate::git::command::Git;
+use deploy_core::backend::{BackendError, ErrorKind};
 
 /// A temporary repository that borrows the objects of the app's repository and its submodules.
 /// Trees that join them are written here, and nowhere else. Gone when dropped.
 #[derive(Debug)]
 pub(super) struct Staging {
-    dir: TempDir,
+    dir: Scratch,
     git: Git,
     format: String,
     /// The object directories that are borrowed from.
@@ -35,7 +34,7 @@ fn rejected(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Backe
 impl Staging {
     pub(super) async fn new(origin: &Git) -> Result<Self, BackendError> {
         let format = origin.line(ATTEMPTED, &["rev-parse", "--show-object-format"]).await?;
-        let dir = tempfile::Builder::new().prefix("deploy-pack-").tempdir().map_err(rejected)?;
+        let dir = Scratch::new().map_err(rejected)?;
         let format_arg = format!("--object-format={format}");
         let init = ["init", "--quiet", "--bare", "--template=", &format_arg, "staging.git"];
         Git::new(dir.path()).output(ATTEMPTED, &init).await?;
