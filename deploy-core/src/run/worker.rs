@@ -86,8 +86,18 @@ pub(super) struct Post {
 pub(super) struct Memory {
     /// What it serves; `None` when that is not known.
     pub(super) serves: Option<Option<Release>>,
+    /// Whether it was seen to serve what the run brings: then its services may use that, whatever
+    /// it serves by now.
+    pub(super) switched: bool,
     /// What ran before it was touched, per restarter.
     pub(super) before: Option<Vec<Instance>>,
+}
+
+impl Memory {
+    fn saw(&mut self, serves: Option<Release>, change: &Change) {
+        self.switched |= serves == change.to;
+        self.serves = Some(serves);
+    }
 }
 
 /// Why a worker cannot go on.
@@ -204,7 +214,10 @@ impl Post {
         let live =
             self.ask(stage, |scope| async move { transport.live(target, &scope).await }).await;
         let serves = live.map(|live| live.release().cloned());
-        self.memory().serves = serves.as_ref().ok().cloned();
+        match &serves {
+            Ok(serves) => self.memory().saw(serves.clone(), &self.change),
+            Err(_) => self.memory().serves = None,
+        }
         serves
     }
 

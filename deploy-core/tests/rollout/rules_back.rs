@@ -46,6 +46,30 @@ async fn rule_15_a_target_that_cannot_go_back_counts_once_and_the_run_ends_4() {
     assert_eq!(ending.host("h2").good_versions(), ["v1"], "a run that ends 4 makes nothing good");
 }
 
+/// The switch back went well, and the restart after it did not: that the target serves the old
+/// version again does not make it well.
+#[tokio::test(start_paused = true)]
+async fn rule_17_a_second_way_back_restarts_and_checks_what_the_first_only_switched() {
+    let names = ["h1", "h2", "h3"];
+    let story = || {
+        Story::new(&[("all", &names)])
+            .allow(0, "1")
+            .batch(0, "1")
+            .fault("h1", Deed::Check, Turn::Nth(1), sick())
+            .fault("h2", Deed::Check, Turn::Nth(1), sick())
+    };
+    let ending = story().fault("h1", Deed::Restart, Turn::From(2), ILL).deploy("v2").await;
+    assert_eq!(ending.code(), 4);
+    assert_eq!(ending.words(&names), ["failed(rollback)", "reverted(check)", "not attempted"]);
+    assert_eq!(ending.serving(&["h1"]), ["v1"]);
+    assert_eq!(ending.host("h1").runs(), Some("v2"), "its service was never restarted");
+
+    let ending = story().fault("h1", Deed::Restart, Turn::Nth(2), ILL).deploy("v2").await;
+    assert_eq!(ending.code(), 3);
+    assert_eq!(ending.words(&names), ["reverted(check)", "reverted(check)", "not attempted"]);
+    assert_eq!(ending.host("h1").runs(), Some("v1"), "the second way back restarts it");
+}
+
 #[tokio::test(start_paused = true)]
 async fn rule_16_all_touched_go_back_in_reverse_order_and_failures_are_collected() {
     let names = ["h1", "h2", "h3", "h4", "h5"];

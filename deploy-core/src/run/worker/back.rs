@@ -24,8 +24,10 @@ impl Post {
             };
             return Err(self.not_back(Trouble::Failed(failure), serves.into()));
         }
-        if serves == self.change.from && serves == *back && self.change.work == Work::Move {
-            // The switch never happened.
+        let switched = self.memory().switched;
+        let kept = serves == self.change.from && serves == *back;
+        if kept && self.change.work == Work::Move && !switched {
+            // The switch never happened, so nothing was restarted either.
             return Ok(());
         }
         let running = self.note(Leave::Back).await;

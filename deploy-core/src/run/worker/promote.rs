@@ -39,7 +39,7 @@ impl Post {
         });
         match promoted.await {
             Ok(()) => {
-                self.memory().serves = Some(self.change.to.clone());
+                self.memory().saw(self.change.to.clone(), &self.change);
                 Ok(())
             }
             Err(error) => self.find_out(&error).await,
