@@ -232,6 +232,11 @@ impl Transport for SshTransport {
 
     async fn live(&self, target: &Target, scope: &Scope) -> Result<Live, BackendError> {
         let report = self.probe(target, scope).await?;
+        let claim = report.claim_line.as_deref().and_then(ClaimRecord::parse);
+        if report.is_busy && claim.is_some_and(|claim| claim.run == scope.run) {
+            let error = BackendError::new(ErrorKind::Conflict, "ask what it serves");
+            return Err(error.with_source("an earlier switch of this run is still at work there"));
+        }
         Ok(report.into_live(&self.layout, &scope.run, &self.process))
     }
 

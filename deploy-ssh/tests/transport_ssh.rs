@@ -15,7 +15,10 @@ use deploy_core::{
 };
 use deploy_ssh::{BuildStep, RunProcess, SshTransport, session::Sessions};
 use ground::{Ground, scope};
-use nix::sys::signal::{Signal, kill};
+use nix::{
+    sys::signal::{Signal, kill, killpg},
+    unistd::Pid,
+};
 use sshd::{Sshd, one_host, target};
 
 fn ground() -> Ground {
@@ -124,5 +127,50 @@ async fn a_fetch_that_is_cut_off_is_done_again_by_the_next() {
     assert!(live.claim.is_none());
     let left: Vec<_> = fs::read_dir(&packs).unwrap().flatten().map(|e| e.file_name()).collect();
     assert!(left.iter().all(|name| name.to_string_lossy().starts_with("pack-")), "{left:?}");
+    sessions.close().await;
+}
+
+#[tokio::test]
+async fn a_switch_that_is_cut_off_is_waited_for_or_ended_and_never_guessed() {
+    let (sshd, _client, sessions) = one_host("");
+    let ground = ground();
+    let transport = transport(&ground, &sessions);
+    // Comparing it before the way back takes long enough to be caught at it.
+    ground.write("large.bin", vec![7; 200 << 20]);
+    let one = ground.deploy(&transport, &ground.commit("v1"), "r1").await.unwrap();
+    ground.write("a.txt", "two");
+    let two = ground.deploy(&transport, &ground.commit("v2"), "r2").await.unwrap();
+    let back = ground.between(Some(&two), Some(&one));
+    let scope = scope("r3");
+    let at_work = ground.cache().join(".at-work");
+    let fresh = SshTransport::new(
+        sessions.clone(),
+        ground.repo(),
+        ground.layout(),
+        RunProcess::current().unwrap(),
+    );
+    let (result, group) = tokio::join!(fresh.promote(&ground.target, &back, &scope), async {
+        for _ in 0..30_000 {
+            let words = fs::read_to_string(&at_work).unwrap_or_default();
+            if let [_, group, _, "switch"] = words.split_whitespace().collect::<Vec<_>>()[..] {
+                let group = Pid::from_raw(group.parse::<i32>().unwrap());
+                killpg(group, Signal::SIGSTOP).unwrap();
+                cut(&sshd);
+                return group;
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        panic!("no switch was seen at work");
+    });
+    assert_eq!(result.unwrap_err().kind(), ErrorKind::Lost);
+    assert_eq!(fs::read_link(ground.cache().join("live")).unwrap(), ground.release_link(&two));
+    let error = fresh.live(&ground.target, &scope).await.unwrap_err();
+    assert!(error.cause().contains("still at work"), "{}", error.cause());
+    // Others are told what is live by now.
+    assert_eq!(ground.live(&fresh).await.release(), Some(&two));
+
+    fresh.promote(&ground.target, &back, &scope).await.unwrap();
+    assert!(killpg(group, None).is_err(), "the one that was cut off is ended");
+    assert_eq!(fresh.live(&ground.target, &scope).await.unwrap().release(), Some(&one));
     sessions.close().await;
 }

@@ -43,6 +43,8 @@ pub(super) struct Report {
     pub is_complete: bool,
     /// Remarks: what was mended, what is in use.
     pub remarks: Vec<String>,
+    /// Whether a switch is still at work there.
+    pub is_busy: bool,
     /// Whether the report is whole.
     pub is_done: bool,
     probe: Probe,
@@ -81,6 +83,7 @@ impl Report {
             "claim" => self.claim_line = Some(owned()),
             "claimed" => self.claimed = Some(owned()),
             "complete" => self.is_complete = true,
+            "busy" => self.is_busy = true,
             "done" => self.is_done = true,
             "mended" => self.remarks.push(format!("mended: {value}")),
             "kept" => self.remarks.push(format!("kept: {value}")),

@@ -6,24 +6,6 @@ base=$1 fresh=$2 sent=$3 format=$4
 shift 4
 dest=$releases/$id
 
-# The process group and the start of a process, which tell it apart from any other.
-identity() {
-  _s=$(cat "/proc/$1/stat" 2>/dev/null) || return 1
-  set -- ${_s##*) }
-  [ $# -ge 20 ] && printf '%s %s' "$3" "${20}"
-}
-
-# An earlier attempt of the same run may still be at work behind a connection that hangs.
-stop_earlier() {
-  _o=$(small "$cache/.fetching" 100)
-  set -- $_o
-  if [ $# -eq 3 ] && [ "$(identity "$1")" = "$2 $3" ]; then
-    _s=$(identity $$)
-    [ "${_s%% *}" = "$2" ] || kill -KILL -- "-$2" 2>/dev/null
-  fi
-  printf '%s %s\n' "$$" "$(identity $$)" >"$cache/.fetching"
-}
-
 # Leftovers bear our names; what the live link points to is never one.
 clean() {
   _live=$(live_now)
@@ -161,7 +143,7 @@ mend() {
 
 mkdir -p "$releases" "$cache/shared" || exit 1
 take_claim
-stop_earlier
+stop_earlier fetch
 if [ "$part" != seal ]; then
   if complete "$id" && [ "$fresh" = 0 ] && whole "$id" "$@"; then
     say complete yes
@@ -185,5 +167,5 @@ if [ "$part" != seal ]; then
   unpack "$@"
 fi
 if [ "$part" != unpack ]; then seal "$@"; fi
-rm -f "$cache/.index" "$cache/.differ" "$cache/.fetching"
+rm -f "$cache/.index" "$cache/.differ" "$cache/.at-work"
 report

@@ -32,9 +32,11 @@ if [ ! -d "$cache" ]; then
 fi
 if [ "$good" = 1 ]; then
   take_claim
+  stop_earlier finalize
   demand_state "$expected"
   [ "$state" = "$expected" ] || write_state "$state"
   prune
+  rm -f "$cache/.at-work"
 fi
 if [ "$(small "$cache/claim.json" 4097)" = "$ours" ]; then rm -f "$cache/claim.json" || exit 1; fi
 report

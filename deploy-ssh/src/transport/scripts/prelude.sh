@@ -103,6 +103,43 @@ take_claim() {
   fi
 }
 
+# The process group and the start of process $1, which tell it apart from any other.
+identity() {
+  _s=$(cat "/proc/$1/stat" 2>/dev/null) || return 1
+  set -f
+  set -- ${_s##*) }
+  set +f
+  [ $# -ge 20 ] && printf '%s %s' "$3" "${20}"
+}
+
+# Whether an earlier call is still at work, as it may be behind a connection that was lost. Its
+# process group is then in $_group, and what it does in $_work.
+earlier() {
+  set -f
+  set -- $(small "$cache/.at-work" 100)
+  set +f
+  [ $# -eq 4 ] || return 1
+  for _number in "$1" "$2" "$3"; do
+    case $_number in '' | *[!0-9]* | 0* | 1) return 1 ;; esac
+  done
+  [ "$(identity "$1")" = "$2 $3" ] || return 1
+  _group=$2 _work=$4
+  _s=$(identity $$)
+  [ "${_s%% *}" != "$_group" ]
+}
+
+# Ends an earlier call, and says that this one does $1. Only for whoever holds the claim.
+stop_earlier() {
+  _n=0
+  while earlier; do
+    kill -KILL "-$_group" 2>/dev/null
+    _n=$((_n + 1))
+    [ "$_n" -lt 50 ] || die 48 "an earlier $_work is still at work here, and cannot be ended"
+    sleep 0.1 2>/dev/null || sleep 1
+  done
+  { printf '%s %s %s\n' "$$" "$(identity $$)" "$1" >"$cache/.at-work"; } 2>/dev/null
+}
+
 # Replaces state.json by $1, in one step.
 write_state() {
   printf '%s\n' "$1" >"$cache/.state-$run" || exit 1
@@ -122,7 +159,6 @@ drop_tree() {
   chmod -R u+rwx "$1" 2>/dev/null
   rm -rf "$1"
 }
-
 
 # Compares the files in $1 with the tree $2, by content; $3… are shared directories to leave out.
 # Writes the names that differ to $cache/.differ; an empty file is a whole release.

@@ -26,5 +26,15 @@ case ,$_o, in
 esac
 if [ ! -L "$path" ] && [ -d "$_p" ] && [ ! -w "$_p" ]; then say unwritable "$_p"; fi
 say disk "$_disk"
+# What a switch that is still at work will have come to cannot be told before its end.
+_n=0
+while earlier && [ "$_work" = switch ]; do
+  _n=$((_n + 1))
+  if [ "$_n" -gt 10 ]; then
+    say busy switch
+    break
+  fi
+  sleep 0.5 2>/dev/null || sleep 1
+done
 say filesystem "$(stat -f -c %T "$_w" 2>/dev/null)"
 report

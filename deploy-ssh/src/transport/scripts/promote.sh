@@ -8,22 +8,29 @@ point() {
   rm -f "$1-$run" && ln -s "$2" "$1-$run" && mv -T -f "$1-$run" "$1"
 }
 
-# The live path leads to the live link; a path that leads elsewhere is not ours to change.
+# Whether the live path is the link that leads to the live link.
+is_our_path() {
+  [ -L "$path" ] || return 1
+  case $(readlink "$path") in
+    "${path##*/}-cache/live" | "$cache/live") return 0 ;;
+  esac
+  return 1
+}
+
+# A path that leads elsewhere is not ours to change.
 ensure_path() {
-  _name=${path##*/}
+  is_our_path && return
   if [ -L "$path" ]; then
-    case $(readlink "$path") in
-      "$_name-cache/live" | "$cache/live") return ;;
-    esac
     die 47 "$path is a link to $(readlink "$path")"
   fi
   [ -e "$path" ] && die 47 "$path is not a link"
-  ln -s "$_name-cache/live" "$path" || exit 1
+  ln -s "${path##*/}-cache/live" "$path" || exit 1
 }
 
 [ -d "$cache" ] || { [ -z "$to" ] && [ -z "$from" ] && { report; exit 0; }; }
 [ -d "$cache" ] || die 43 "$cache is not there"
 take_claim
+stop_earlier switch
 demand_state "$expected"
 now=$(live_now)
 if [ "$now" != "$from" ] && [ "$now" != "$to" ]; then
@@ -41,7 +48,8 @@ if [ -n "$to" ]; then
 elif [ -n "$now" ]; then
   rm -f "$cache/live" || exit 1
   # Where the directory is not ours the link stays, and leads nowhere.
-  rm -f "$path" 2>/dev/null
+  if is_our_path; then rm -f "$path" 2>/dev/null; fi
 fi
 [ "$state" = "$expected" ] || write_state "$state"
+rm -f "$cache/.at-work"
 report
