@@ -95,14 +95,17 @@ async fn a_proxy_command_carries_a_session() {
     let inner = Sshd::start(&client, "");
     let mark = client.path("proxied");
     let relay = format!(
-        "sh -c 'echo %h %p >{}; exec bash -c \"exec 3<>/dev/tcp/%h/%p; cat <&3 & exec cat >&3\"'",
+        "sh -c 'echo %h %p $(ps -o pgid= -p $$) >{}; exec bash -c \"exec 3<>/dev/tcp/%h/%p; cat <&3 & exec cat >&3\"'",
         mark.display()
     );
     client.trust("h1", &inner, &format!("ProxyCommand {relay}"));
     let output = client.sessions().run(&target("h1"), &hello(), &scope()).await.unwrap();
     assert!(output.success());
     let said = fs::read_to_string(mark).unwrap();
-    assert_eq!(said.trim(), format!("127.0.0.1 {}", inner.port));
+    let ours = nix::unistd::getpgrp();
+    let (address, group) = said.trim().rsplit_once(' ').unwrap();
+    assert_eq!(address, format!("127.0.0.1 {}", inner.port));
+    assert_ne!(group, ours.to_string(), "a Ctrl-C at the terminal does not reach it");
 }
 
 #[tokio::test]

@@ -46,8 +46,22 @@ impl Git {
         &self.dir
     }
 
-    /// A command that reads objects as they are and says things in English.
+    /// A command that reads objects as they are, says things in English, and asks nobody. It is in
+    /// a process group of its own: a Ctrl-C at the terminal is the run's to deal with, and must not
+    /// end a pack in the middle. What it starts would be stopped if it asked at the terminal, so it
+    /// is told not to.
     pub(crate) fn command(&self) -> Command {
+        let mut command = self.at_terminal();
+        command
+            .process_group(0)
+            .env("GIT_TERMINAL_PROMPT", "0")
+            .env("SSH_ASKPASS_REQUIRE", "force");
+        command
+    }
+
+    /// As [`command`](Self::command), but in the terminal's process group: it may ask there for a
+    /// password, and a Ctrl-C ends it. For a push, which nothing on a target waits for.
+    pub(crate) fn at_terminal(&self) -> Command {
         let mut command = Command::new("git");
         command
             .arg("-C")
@@ -182,6 +196,19 @@ fn first_complaint(stderr: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_ctrl_c_at_the_terminal_reaches_a_push_alone() {
+        let git = Git::new("/");
+        let show = ["-c", "alias.group=!ps -o pgid= -p $$", "group"];
+        let ours = nix::unistd::getpgrp().to_string();
+        for (mut command, is_ours) in [(git.command(), false), (git.at_terminal(), true)] {
+            command.args(show);
+            let answer = run(command, None, "look").await.unwrap();
+            let group = String::from_utf8(answer.stdout).unwrap();
+            assert_eq!(group.trim() == ours, is_ours, "{group} {ours} {}", answer.stderr);
+        }
+    }
 
     #[test]
     fn another_users_checkout_gets_the_way_out() {

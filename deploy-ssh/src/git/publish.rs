@@ -7,7 +7,7 @@ use deploy_core::{
 };
 use jiff::civil::Date;
 
-use super::{GitSource, Oid, admit, tags, version};
+use super::{GitSource, Oid, admit, command, tags, version};
 
 impl GitSource {
     /// The tag that the next version gets: for a date scheme the next revision of `today`, for a
@@ -118,13 +118,15 @@ impl GitSource {
         pushed
     }
 
-    /// Pushes one tag. Without any remote there is nowhere to push to, and nothing is done.
+    /// Pushes one tag, and may ask for a password at the terminal. Without any remote there is nowhere to push to, and nothing is done.
     async fn push(&self, name: &str, attempted: &str) -> Result<(), BackendError> {
         if self.git.line(attempted, &["remote"]).await?.is_empty() {
             return Ok(());
         }
         let refspec = format!("refs/tags/{name}:refs/tags/{name}");
         let args = ["push", "--quiet", "--no-follow-tags", "--", &self.options.remote, &refspec];
-        self.git.output(attempted, &args).await.map(drop)
+        let mut push = self.git.at_terminal();
+        push.args(args);
+        command::run(push, None, attempted).await?.require(attempted).map(drop)
     }
 }

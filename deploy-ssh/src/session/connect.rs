@@ -6,13 +6,17 @@ use std::{
     net::{TcpStream, ToSocketAddrs},
     os::{
         fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd},
-        unix::{fs::FileExt, net::UnixStream},
+        unix::{fs::FileExt, net::UnixStream, process::CommandExt},
     },
     process::{Child, Command, Stdio},
     sync::Arc,
     time::{Duration, Instant},
 };
 
+use nix::{
+    sys::signal::{Signal, killpg},
+    unistd::Pid,
+};
 use ssh2::{MethodType, Session};
 
 use super::{
@@ -274,7 +278,8 @@ fn set_nonblocking(fd: &OwnedFd) -> io::Result<()> {
     Ok(())
 }
 
-/// A ProxyCommand that runs. Dropped, it is killed.
+/// A ProxyCommand that runs, in a process group of its own: a Ctrl-C at the terminal must not cut
+/// the link that the run still needs. It cannot ask anything there. Dropped, the group is killed.
 #[derive(Debug)]
 struct Proxy {
     child: Child,
@@ -293,6 +298,8 @@ impl Proxy {
                 .stdin(Stdio::from(OwnedFd::from(theirs)))
                 .stdout(Stdio::from(output))
                 .stderr(Stdio::from(complaints.try_clone()?))
+                .process_group(0)
+                .env("SSH_ASKPASS_REQUIRE", "force")
                 .spawn()?;
             Ok((ours, Self { child, complaints }))
         };
@@ -312,7 +319,9 @@ impl Proxy {
 
 impl Drop for Proxy {
     fn drop(&mut self) {
-        let _ = self.child.kill();
+        if let Ok(group) = i32::try_from(self.child.id()) {
+            let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
+        }
         let _ = self.child.wait();
     }
 }

@@ -81,6 +81,8 @@ impl HostConfig {
             command.arg("-p").arg(port.to_string());
         }
         command.arg("--").arg(&destination.host).stdin(Stdio::null()).kill_on_drop(true);
+        // A Ctrl-C at the terminal is the run's to deal with.
+        command.process_group(0);
         let output = match tokio::time::timeout(PATIENCE, command.output()).await {
             Err(_) => {
                 return Err(ConnectError::Config(format!("ssh -G takes longer than {PATIENCE:?}")));
