@@ -2,6 +2,7 @@
 //!
 //! Each test boots a fleet of its own and names a bad day (`docs/reliability.md` lists them with
 //! what was seen).
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod network;
 mod rollout;

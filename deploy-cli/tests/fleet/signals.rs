@@ -18,8 +18,7 @@ fn a_deployer_killed_in_each_stage_leaves_what_the_next_one_understands() {
     for host in ["h1", "h2"] {
         stage.on(host, SLOW_START);
     }
-    let mut number = 2;
-    for at in ["fetch", "promote", "restart", "check", "finalize"] {
+    for (number, at) in (2..).zip(["fetch", "promote", "restart", "check", "finalize"]) {
         let version = stage.good(number);
         let mut running = stage.start(&["deploy", &version, "--yes"]);
         running.until_stage(&stage, "h1", at);
@@ -39,7 +38,6 @@ fn a_deployer_killed_in_each_stage_leaves_what_the_next_one_understands() {
         assert!(finished || back == before.as_str(), "killed at {at}: back to {back}\n{status}");
         stage.deploy(&version).exits(0);
         stage.all_serve(&["h1", "h2"], number);
-        number += 1;
     }
 }
 

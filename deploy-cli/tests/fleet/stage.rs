@@ -68,6 +68,7 @@ impl Ran {
     /// The same, which has to have ended with `code`.
     #[track_caller]
     pub fn exits(self, code: i32) -> Self {
+        println!("{self}");
         assert_eq!(self.code, code, "{self}");
         self
     }
@@ -102,7 +103,9 @@ impl std::fmt::Display for Ran {
 impl Stage {
     /// Boots `hosts` hosts: h1 is the canary, the others are the group `default`, one batch.
     pub fn new(name: &str, hosts: u16) -> Self {
-        let fleet = Fleet::up(name, hosts, HostKind::Systemd).unwrap();
+        // Two runs of the suite on one machine do not get into each other's way.
+        let name = format!("{name}-{}", std::process::id());
+        let fleet = Fleet::up(&name, hosts, HostKind::Systemd).unwrap();
         let directory = tempfile::tempdir().unwrap();
         let stage = Self { fleet, directory };
         fs::create_dir(stage.home()).unwrap();
