@@ -79,7 +79,7 @@ impl ServiceRestarter {
 /// A script of ours about a service, up to its second argument.
 pub(crate) fn on_service(text: &'static str, service: &str, sudo: bool) -> Script {
     let sudo = if sudo { "yes" } else { "no" };
-    Script::new(text).keep(HEAD, TAIL).arg(service).arg(sudo)
+    Script::new(text).answers().keep(HEAD, TAIL).arg(service).arg(sudo)
 }
 
 #[async_trait]

@@ -19,11 +19,9 @@ use std::{
 
 use async_trait::async_trait;
 use deploy_core::{
-    backend::{
-        BackendError, Closing, ErrorKind, Live, OutputSink, Scope, Standing, Stream, Transport,
-    },
+    backend::{BackendError, Closing, ErrorKind, Live, Scope, Standing, Transport},
     model::{Release, ReleaseId, Target, Version},
-    plan::{Change, Stage},
+    plan::Change,
 };
 use jiff::Timestamp;
 
@@ -177,9 +175,7 @@ impl SshTransport {
         script: Script,
         scope: &Scope,
     ) -> Result<Output, BackendError> {
-        let mut scope = scope.clone();
-        scope.output = Arc::new(Complaints(scope.output));
-        self.sessions.run(target, &script.keep(REPORT, COMPLAINTS), &scope).await
+        self.sessions.run(target, &script.answers().keep(REPORT, COMPLAINTS), scope).await
     }
 
     /// Our claim on a target, the same for all calls of a run.
@@ -290,18 +286,6 @@ async fn within<T>(
             Err(BackendError::new(ErrorKind::TimedOut, attempted))
         }
         () = scope.cancel.cancelled() => Err(BackendError::new(ErrorKind::Cancelled, attempted)),
-    }
-}
-
-/// Passes on what a script complains of, and keeps what it says to us to ourselves.
-#[derive(Debug)]
-struct Complaints(Arc<dyn OutputSink>);
-
-impl OutputSink for Complaints {
-    fn write(&self, target: &Target, stage: Stage, stream: Stream, bytes: &[u8]) {
-        if stream == Stream::Stderr {
-            self.0.write(target, stage, stream, bytes);
-        }
     }
 }
 

@@ -8,10 +8,10 @@ mod health;
 #[path = "support/sshd.rs"]
 mod sshd;
 
-use std::{fs, process::Command};
+use std::{fs, process::Command, sync::Arc};
 
 use deploy_core::{
-    backend::{ErrorKind, Instance, Restarter},
+    backend::{ErrorKind, Instance, Restarter, Scope},
     model::Target,
 };
 use deploy_ssh::{
@@ -19,7 +19,7 @@ use deploy_ssh::{
     session::{Sessions, SshConfig},
 };
 use health::{Premises, situation};
-use sshd::{one_host, scope, target};
+use sshd::{Seen, one_host, scope, target};
 
 macro_rules! over_both_links {
     ($($story:ident),* $(,)?) => {
@@ -42,6 +42,7 @@ macro_rules! over_both_links {
 
 over_both_links!(
     a_command_restarts_and_its_failure_is_told,
+    people_see_what_a_command_says_and_none_of_our_own_words,
     sighup_goes_to_the_process_of_the_pid_file,
     a_pid_file_that_holds_no_process_is_refused,
     a_process_that_dies_of_sighup_is_a_failure,
@@ -91,6 +92,21 @@ impl Drop for Daemon {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
+}
+
+async fn people_see_what_a_command_says_and_none_of_our_own_words(
+    sessions: &Sessions,
+    on: &Target,
+) {
+    let premises = Premises::new();
+    let command = "echo hello; echo world >&2".to_owned();
+    let restarter = restarter(sessions, &premises, Method::Command { command, service: None });
+    let seen = Arc::new(Seen::default());
+    let scope = Scope { output: seen.clone(), ..scope() };
+    let before = restarter.running(on, &scope).await.unwrap();
+    assert_eq!(seen.text(), "");
+    restarter.restart(on, &before, &situation(), &scope).await.unwrap();
+    assert_eq!(seen.text(), "hello\nworld\n");
 }
 
 async fn sighup_goes_to_the_process_of_the_pid_file(sessions: &Sessions, on: &Target) {

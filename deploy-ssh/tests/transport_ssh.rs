@@ -163,7 +163,8 @@ async fn a_switch_that_is_cut_off_is_waited_for_or_ended_and_never_guessed() {
         panic!("no switch was seen at work");
     });
     assert_eq!(result.unwrap_err().kind(), ErrorKind::Lost);
-    assert_eq!(fs::read_link(ground.cache().join("live")).unwrap(), ground.release_link(&two));
+    let link = fs::read_link(ground.cache().join("live")).unwrap();
+    assert!(link.ends_with(two.id.as_str()), "{}", link.display());
     let error = fresh.live(&ground.target, &scope).await.unwrap_err();
     assert!(error.cause().contains("still at work"), "{}", error.cause());
     // Others are told what is live by now.

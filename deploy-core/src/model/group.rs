@@ -45,26 +45,39 @@ impl Group {
 }
 
 /// What happens after a group, before the next one starts. Soak comes before the question.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Gate {
     /// How long the targets deployed so far are watched, if at all.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub soak: Option<Duration>,
     /// How long to wait between two rounds of checks while soaking.
-    #[serde(default = "Gate::default_interval")]
     pub interval: Duration,
     /// Whether the deployer is asked before the next group.
-    #[serde(default)]
     pub ask: bool,
 }
 
-impl Gate {
-    fn default_interval() -> Duration {
-        Duration::from_secs(10)
+impl Default for Gate {
+    /// Open; a soak that is set without an interval looks every 10 seconds.
+    fn default() -> Self {
+        Self { soak: None, interval: Duration::from_secs(10), ask: false }
     }
+}
 
+impl Gate {
     /// Whether the run goes on by itself, at once.
     pub fn is_open(&self) -> bool {
         self.soak.is_none() && !self.ask
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gate_of_which_nothing_is_said_is_the_default_one() {
+        assert_eq!(serde_json::from_str::<Gate>("{}").unwrap(), Gate::default());
+        assert_eq!(Gate::default().interval, Duration::from_secs(10));
     }
 }

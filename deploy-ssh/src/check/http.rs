@@ -86,6 +86,7 @@ impl HttpCheck {
     ) -> Result<Answer, BackendError> {
         let seconds = scope.remaining().as_secs().clamp(1, ATTEMPT.as_secs() - 1);
         let script = Script::new(IN_HOST)
+            .answers()
             .args([uri.to_string(), seconds.to_string(), (MOST + 64 * 1024).to_string()])
             .keep(MOST + 64 * 1024, 1024);
         let output = self.sessions.run(target, &script, scope).await?;

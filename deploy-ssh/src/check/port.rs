@@ -41,7 +41,8 @@ impl PortCheck {
         attempted: &str,
         scope: &Scope,
     ) -> Result<Verdict, BackendError> {
-        let script = Script::new(IN_HOST).args([self.host.clone(), self.port.to_string()]);
+        let script =
+            Script::new(IN_HOST).answers().args([self.host.clone(), self.port.to_string()]);
         let output = self.sessions.run(target, &script, scope).await?;
         match output.stdout.last_lines(1).as_str() {
             "result open" => Ok(Verdict::Healthy),

@@ -2,6 +2,8 @@
 
 use std::{borrow::Cow, fmt, path::PathBuf, sync::Arc};
 
+use deploy_core::backend::Stream;
+
 use super::captured::Keep;
 
 /// The longest script text, argument or variable: what Linux takes as one argument, less a margin.
@@ -23,6 +25,7 @@ pub struct Script {
     stdin: Stdin,
     on_stdin_end: OnStdinEnd,
     keep: Keep,
+    answers: bool,
     purpose: Cow<'static, str>,
 }
 
@@ -70,6 +73,7 @@ impl Script {
             stdin: Stdin::Empty,
             on_stdin_end: OnStdinEnd::Kill,
             keep: Keep::default(),
+            answers: false,
             purpose: "run a step".into(),
         }
     }
@@ -110,10 +114,19 @@ impl Script {
         self
     }
 
-    /// Says how much of its output is kept. The sink of the call gets all of it in any case.
+    /// Says how much of its output is kept. The sink of the call gets all of it in any case, except
+    /// for [answers](Self::answers).
     #[must_use]
     pub fn keep(mut self, head: usize, tail: usize) -> Self {
         self.keep = Keep { head, tail };
+        self
+    }
+
+    /// Says that its standard output is an answer to whoever runs it, and nothing for people: it is
+    /// kept, but does not go to the sink of the call.
+    #[must_use]
+    pub fn answers(mut self) -> Self {
+        self.answers = true;
         self
     }
 
@@ -130,6 +143,10 @@ impl Script {
 
     pub(crate) fn input(&self) -> &Stdin {
         &self.stdin
+    }
+
+    pub(crate) fn is_for_sink(&self, stream: Stream) -> bool {
+        stream == Stream::Stderr || !self.answers
     }
 
     pub(crate) fn kept(&self) -> Keep {

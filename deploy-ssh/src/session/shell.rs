@@ -268,6 +268,7 @@ enum Ended {
 /// A step between its first and its last frame.
 struct Running<'a> {
     id: u64,
+    script: &'a Script,
     target: &'a Target,
     scope: &'a Scope,
     stdout: Captured,
@@ -281,10 +282,11 @@ struct Running<'a> {
 }
 
 impl<'a> Running<'a> {
-    fn new(id: u64, script: &Script, target: &'a Target, scope: &'a Scope) -> Self {
+    fn new(id: u64, script: &'a Script, target: &'a Target, scope: &'a Scope) -> Self {
         let keep = script.kept();
         Self {
             id,
+            script,
             target,
             scope,
             stdout: Captured::new(keep),
@@ -305,7 +307,9 @@ impl<'a> Running<'a> {
                     Stream::Stdout => self.stdout.push(bytes),
                     Stream::Stderr => self.stderr.push(bytes),
                 }
-                self.scope.output.write(self.target, self.scope.stage, stream, bytes);
+                if self.script.is_for_sink(stream) {
+                    self.scope.output.write(self.target, self.scope.stage, stream, bytes);
+                }
             }
             Piece::Frame(Frame::Begun(id)) if id == self.id => self.begun = true,
             Piece::Frame(Frame::Exited(id, status)) if id == self.id => {

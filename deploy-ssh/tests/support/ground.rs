@@ -57,11 +57,6 @@ impl Ground {
         self.cache().join("releases").join(release.id.as_str())
     }
 
-    /// What the live link holds when `release` is live.
-    pub fn release_link(&self, release: &Release) -> PathBuf {
-        Path::new("releases").join(release.id.as_str())
-    }
-
     pub fn layout(&self) -> Layout {
         Layout::new(self.path().to_str().unwrap()).unwrap()
     }
