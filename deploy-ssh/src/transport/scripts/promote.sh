@@ -24,7 +24,7 @@ ensure_path() {
     die 47 "$path is a link to $(readlink "$path")"
   fi
   [ -e "$path" ] && die 47 "$path is not a link"
-  ln -s "${path##*/}-cache/live" "$path" || exit 1
+  ln -s -- "${path##*/}-cache/live" "$path" || exit 1
 }
 
 [ -d "$cache" ] || { [ -z "$to" ] && [ -z "$from" ] && { report; exit 0; }; }
