@@ -44,15 +44,43 @@ pub struct Failure {
 impl Failure {
     /// The failure that `error` is in `stage` on `target`.
     pub fn from_error(stage: Stage, target: &Target, error: &BackendError) -> Self {
-        let neutral = |text: String| text.replace(&format!(" {target}"), " the target");
         Self {
             stage,
             kind: error.kind(),
             attempted: error.attempted().to_owned(),
-            cause: neutral(error.cause()),
+            cause: neutral(&error.cause(), target),
             hint: error.hint().map(str::to_owned),
             evidence: error.evidence().map(str::to_owned),
         }
+    }
+}
+
+/// `text` with `the target` wherever it names `target` as a word of its own: the same trouble on
+/// many targets then reads the same.
+pub(super) fn neutral(text: &str, target: &Target) -> String {
+    let name = target.as_str();
+    let mut plain = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find(name) {
+        let (before, after) = (&rest[..at], &rest[at + name.len()..]);
+        plain.push_str(before);
+        let word =
+            plain.chars().next_back().is_none_or(|c| c.is_whitespace() || "\"'`([".contains(c))
+                && ends_word(after);
+        plain.push_str(if word { "the target" } else { name });
+        rest = after;
+    }
+    plain.push_str(rest);
+    plain
+}
+
+/// Whether `after` does not go on with the word before it: `h1` is no part of `h1.example.org`.
+fn ends_word(after: &str) -> bool {
+    let mut after = after.chars();
+    match after.next() {
+        None => true,
+        Some('.') => after.next().is_none_or(char::is_whitespace),
+        Some(c) => c.is_whitespace() || "\"'`)],:;".contains(c),
     }
 }
 
@@ -151,5 +179,23 @@ impl End {
             | Self::Unknown { failure, .. } => Some(failure),
             Self::Deployed | Self::Unchanged | Self::NotAttempted => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_does_not_name_its_target_and_keeps_all_other_words() {
+        let plain = |text: &str, target: &str| neutral(text, &Target::new(target).unwrap());
+        assert_eq!(
+            plain("h1: cannot reach h10 from h1", "h1"),
+            "the target: cannot reach h10 from the target"
+        );
+        assert_eq!(plain("no route to \"h1\".", "h1"), "no route to \"the target\".");
+        assert_eq!(plain("h1.example.org is not h1.", "h1"), "h1.example.org is not the target.");
+        assert_eq!(plain("/usr/local/bin is missing", "local"), "/usr/local/bin is missing");
+        assert_eq!(plain("xh1 \u{e9}h1 h1\u{e9}", "h1"), "xh1 \u{e9}h1 h1\u{e9}");
     }
 }

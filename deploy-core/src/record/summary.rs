@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{End, Event, EventKind, Exit, Failure, RunInfo, StopCause};
+use super::{End, Event, EventKind, Exit, Failure, RunInfo, StopCause, outcome::neutral};
 use crate::{
     backend::ErrorKind,
     model::{GroupName, Target},
@@ -81,7 +81,8 @@ pub struct Counts {
 /// Targets that failed in the same way.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Cluster {
-    /// The failure of the first of them.
+    /// The failure of the first of them. Where there are several, its cause names none of them; what
+    /// was attempted may name the first.
     pub failure: Failure,
     /// The targets, in the order of the plan.
     pub targets: Vec<Target>,
@@ -204,6 +205,10 @@ impl Summary {
             found.entry(key).or_insert_with(new).targets.push(target.clone());
         }
         let mut clusters: Vec<_> = found.into_values().collect();
+        for cluster in &mut clusters {
+            let [first, _, ..] = &cluster.targets[..] else { continue };
+            cluster.failure.cause = neutral(&cluster.failure.cause, first);
+        }
         clusters.sort_by_key(|cluster| std::cmp::Reverse(cluster.targets.len()));
         clusters
     }
@@ -213,7 +218,7 @@ impl Summary {
 fn normalise(text: &str, target: &Target) -> String {
     let mut plain = String::with_capacity(text.len());
     let mut in_number = false;
-    for c in text.replace(target.as_str(), "the target").chars() {
+    for c in neutral(text, target).chars() {
         let digit = c.is_ascii_digit();
         if !digit {
             plain.push(c);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use deploy_core::{
     backend::ErrorKind,
     plan::Stage,
-    record::{End, EventKind, Served},
+    record::{End, EventKind, Failure, Served},
     testing::{Fault, Turn},
 };
 
@@ -55,6 +55,24 @@ async fn rule_18_equal_failures_are_grouped() {
     assert_eq!(clusters.len(), 2);
     assert_eq!(clusters[0].targets, [target("h2"), target("h3")]);
     assert_eq!(clusters[1].targets, [target("h5")]);
+    // Names that differ in more than a number, and one that begins another.
+    let names = ["web", "web.b", "db"];
+    let ending = Story::new(&[("all", &names)]).deploy("v1").await;
+    let mut summary = ending.summary.clone();
+    for (name, summary) in &mut summary.targets {
+        let failure = Failure {
+            stage: Stage::Fetch,
+            kind: ErrorKind::Rejected,
+            attempted: format!("fetch v2 to {name}"),
+            cause: format!("{name}: no room on \"{name}\""),
+            hint: None,
+            evidence: None,
+        };
+        summary.end = Some(End::Failed { failure, served: Served::Nothing });
+    }
+    let clusters = summary.clusters();
+    assert_eq!(clusters.len(), 1, "{clusters:?}");
+    assert_eq!(clusters[0].failure.cause, "the target: no room on \"the target\"");
 }
 
 #[tokio::test(start_paused = true)]

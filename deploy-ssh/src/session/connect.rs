@@ -173,9 +173,7 @@ impl Patience<'_> {
             Stop::Failed(error) if is_hang_up(&error) => {
                 ConnectError::Early { address, reason: error.message().to_owned() }
             }
-            Stop::Failed(error) => {
-                ConnectError::Protocol(format!("{address}: {}", error.message()))
-            }
+            Stop::Failed(error) => ConnectError::Protocol(error.message().to_owned()),
             Stop::Late { phase } => ConnectError::Silent { address, phase, after: self.timeout },
             Stop::GivenUp => ConnectError::Cancelled,
         }

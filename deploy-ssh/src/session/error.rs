@@ -10,26 +10,29 @@ use deploy_core::{
 use super::known_hosts::Distrust;
 
 /// Why a connection did not come to be. Nothing was begun on the target.
+///
+/// The messages name no address, name or key of the target: the same trouble on many of them is
+/// told once. What belongs to one alone is in [`detail`](ConnectError::detail).
 #[derive(Debug, Clone, thiserror::Error)]
 pub(crate) enum ConnectError {
     #[error("{0}")]
     Config(String),
     #[error("{0}")]
     Local(String),
-    #[error("cannot resolve {host:?}: {reason}")]
+    #[error("its name cannot be resolved: {reason}")]
     Resolve { host: String, reason: String },
-    #[error("cannot connect to {address}: {reason}")]
+    #[error("cannot connect: {reason}")]
     Tcp { address: String, reason: String },
     /// Before authentication, as an sshd does that has too many starts at once.
-    #[error("{address} closed the connection before the login: {reason}")]
+    #[error("the connection was closed before the login: {reason}")]
     Early { address: String, reason: String },
-    #[error("no answer from {address} within {after:?} ({phase})")]
+    #[error("no answer within {:.0} s ({phase})", .after.as_secs_f64())]
     Silent { address: String, phase: &'static str, after: Duration },
     #[error("{0}")]
     Protocol(String),
     #[error(transparent)]
     HostKey(#[from] Distrust),
-    #[error("{user}@{host} was refused the login; {}", .offered.join("; "))]
+    #[error("{user} was refused the login; {}", .offered.join("; "))]
     Login { user: String, host: String, offered: Vec<String> },
     #[error("jump host {host}")]
     Jump { host: String, source: Arc<ConnectError> },
@@ -75,6 +78,20 @@ impl ConnectError {
         }
     }
 
+    /// What belongs to this one target: where it was looked for, which key it showed.
+    fn detail(&self) -> Option<String> {
+        match self {
+            Self::Resolve { host, .. } => Some(format!("name: {host:?}")),
+            Self::Tcp { address, .. }
+            | Self::Early { address, .. }
+            | Self::Silent { address, .. }
+            | Self::Login { host: address, .. } => Some(format!("address: {address}")),
+            Self::HostKey(distrust) => distrust.detail(),
+            Self::Jump { source, .. } => source.detail(),
+            _ => None,
+        }
+    }
+
     fn hint(&self) -> Option<String> {
         match self {
             Self::HostKey(distrust) => Some(distrust.hint()),
@@ -97,10 +114,13 @@ impl ConnectError {
     /// The same as the engine is told it.
     pub(crate) fn about(self, target: &Target) -> BackendError {
         let attempted = format!("connect to {target}");
-        let (kind, hint) = (self.kind(), self.hint());
-        let error = BackendError::new(kind, attempted).with_source(self);
-        match hint {
-            Some(hint) => error.with_hint(hint),
+        let (kind, hint, detail) = (self.kind(), self.hint(), self.detail());
+        let mut error = BackendError::new(kind, attempted).with_source(self);
+        if let Some(hint) = hint {
+            error = error.with_hint(hint);
+        }
+        match detail {
+            Some(detail) => error.with_evidence(detail),
             None => error,
         }
     }

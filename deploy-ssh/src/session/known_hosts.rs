@@ -19,7 +19,7 @@ use ssh_key::{
 /// Why a host's key is not trusted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Distrust {
-    #[error("the host key of {host} is not known: it is {offered}")]
+    #[error("its host key is not known")]
     Unknown {
         host: String,
         offered: String,
@@ -27,17 +27,32 @@ pub(crate) enum Distrust {
         authority: bool,
         file: PathBuf,
     },
-    #[error("the host key of {host} has changed: it is {offered}, but {place} has {known}")]
+    #[error("its host key has changed")]
     Changed { host: String, offered: String, known: String, place: String, file: PathBuf },
-    #[error("the host key of {host}, {offered}, is revoked in {place}")]
+    #[error("its host key is revoked")]
     Revoked { host: String, offered: String, place: String },
-    #[error("the host key of {host} cannot be read")]
+    #[error("its host key cannot be read")]
     Unreadable { host: String },
     #[error("cannot read {}, which says which keys are revoked: {reason}", .file.display())]
     NoRevocations { file: PathBuf, reason: String },
 }
 
 impl Distrust {
+    /// Which host it is, as it is looked for, and which key it showed.
+    pub(crate) fn detail(&self) -> Option<String> {
+        match self {
+            Self::Unknown { host, offered, .. } => Some(format!("{host} shows {offered}")),
+            Self::Changed { host, offered, known, place, .. } => {
+                Some(format!("{host} shows {offered}, but {place} has {known}"))
+            }
+            Self::Revoked { host, offered, place } => {
+                Some(format!("{host} shows {offered}, revoked in {place}"))
+            }
+            Self::Unreadable { host } => Some(format!("host: {host}")),
+            Self::NoRevocations { .. } => None,
+        }
+    }
+
     /// What a person can do about it.
     pub(crate) fn hint(&self) -> String {
         match self {
@@ -284,7 +299,7 @@ mod tests {
         assert_eq!(known.verify("h1", &blob(ONE)), Ok(()));
         let changed = known.verify("h1", &blob(TWO)).unwrap_err();
         assert!(matches!(changed, Distrust::Changed { .. }));
-        assert!(changed.to_string().contains("SHA256:"), "{changed}");
+        assert!(changed.detail().is_some_and(|detail| detail.matches("SHA256:").count() == 2));
         assert!(changed.hint().contains("ssh-keygen -R h1 -f /kh"), "{}", changed.hint());
         assert!(matches!(known.verify("h2", &blob(ONE)), Err(Distrust::Unknown { .. })));
     }
