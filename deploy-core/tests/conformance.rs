@@ -12,7 +12,7 @@ use deploy_core::{
     backend::VersionSource,
     backend::{Ask, Checker, Completion, Lock, LockGuard, OutputSink, Restarter, Step, Transport},
     model::{Release, Target, Version, VersionId},
-    record::{Clock, Observer},
+    record::{Clock, Observer, RunId},
     testing::{
         Fleet,
         conformance::{self, Harness},
@@ -42,6 +42,11 @@ impl Harness for InMemory {
 
     fn keep(&self) -> usize {
         1
+    }
+
+    fn dead(&self, run: &RunId) -> Arc<dyn Transport> {
+        self.fleet.bury(run);
+        self.transport()
     }
 
     async fn served(&self, target: &Target) -> Option<VersionId> {

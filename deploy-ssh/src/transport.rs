@@ -209,7 +209,7 @@ impl SshTransport {
             Standing::Ours | Standing::Dead => Ok(()),
             Standing::Foreign => Err(error
                 .with_source(format!(
-                    "the run {} of {:?} on {:?} holds it since {}",
+                    "the run {} of {:?} on {:?} holds it since {:.0}",
                     record.run, record.who, record.process.host, record.since
                 ))
                 .with_hint(unlock)),

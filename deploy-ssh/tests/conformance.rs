@@ -11,7 +11,12 @@ use async_trait::async_trait;
 use deploy_core::{
     backend::Transport,
     model::{Release, Target, Version, VersionId},
+    record::RunId,
     testing::conformance::{self, Harness},
+};
+use deploy_ssh::{
+    RunProcess, SshTransport,
+    session::{Sessions, SshConfig},
 };
 use ground::{Ground, git};
 
@@ -33,6 +38,10 @@ impl Local {
         Self { ground, versions, now }
     }
 
+    fn layout(&self) -> deploy_ssh::Layout {
+        deploy_ssh::Layout::new(self.path().to_str().unwrap()).unwrap().keep(self.keep())
+    }
+
     fn path(&self) -> std::path::PathBuf {
         self.ground.srv().join(format!("{}/live", self.now.lock().unwrap().0))
     }
@@ -47,9 +56,9 @@ impl Harness for Local {
     async fn fresh(&self) -> Target {
         let mut now = self.now.lock().unwrap();
         now.0 += 1;
-        let path = self.ground.srv().join(format!("{}/live", now.0));
-        let layout = deploy_ssh::Layout::new(path.to_str().unwrap()).unwrap().keep(self.keep());
-        now.1 = Arc::new(self.ground.transport_of(layout));
+        drop(now);
+        let transport = Arc::new(self.ground.transport_of(self.layout()));
+        self.now.lock().unwrap().1 = transport;
         self.ground.target.clone()
     }
 
@@ -59,6 +68,15 @@ impl Harness for Local {
 
     fn keep(&self) -> usize {
         2
+    }
+
+    fn dead(&self, _: &RunId) -> Arc<dyn Transport> {
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        let pid = child.id();
+        child.wait().unwrap();
+        let process = RunProcess { pid, ..RunProcess::current().unwrap() };
+        let sessions = Sessions::new(SshConfig::default());
+        Arc::new(SshTransport::new(sessions, self.ground.repo(), self.layout(), process))
     }
 
     async fn served(&self, _: &Target) -> Option<VersionId> {

@@ -67,7 +67,8 @@ async fn a_revoked_key_is_refused_though_it_is_known() {
     client.know(&format!("@revoked * {}", sshd.host_key()));
     let error = try_h1(&client).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Denied);
-    assert!(error.cause().contains("is revoked in"), "{}", error.cause());
+    assert_eq!(error.cause(), "its host key is revoked");
+    assert!(error.evidence().unwrap().contains("revoked in"), "{:?}", error.evidence());
 }
 
 #[tokio::test]

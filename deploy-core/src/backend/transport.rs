@@ -66,7 +66,8 @@ pub trait Transport: fmt::Debug + Send + Sync {
     /// before is rebuilt first.
     ///
     /// # Errors
-    /// `Conflict` when the target serves something else: names what, and by whom.
+    /// `Conflict` when the target serves something else: names what, and by whom. `Claimed` when
+    /// another run, not known to be dead, holds the target: it may have taken over from this one.
     async fn promote(
         &self,
         target: &Target,

@@ -226,7 +226,7 @@ fn plan_target(
 /// Why a target that answered cannot be deployed to, if so.
 fn refusal(target: &Target, live: &Live) -> Option<Failure> {
     if let Some(claim) = live.claim.as_ref().filter(|claim| claim.standing == Standing::Foreign) {
-        let why = format!("claimed by run {} of {} since {}", claim.run, claim.who, claim.since);
+        let why = format!("claimed by run {} of {} since {:.0}", claim.run, claim.who, claim.since);
         let hint = "wait for that run, or, when it is dead for certain, `deploy-cli unlock`";
         return Some(preflight(ErrorKind::Claimed, target, &why, Some(hint)));
     }

@@ -32,7 +32,7 @@ impl Refusal {
     pub fn locked(holder: &Holder) -> Self {
         let why = holder.why.as_deref().map(|why| format!(": {why}")).unwrap_or_default();
         let reason =
-            format!("locked by {} on {} since {}{why}", holder.who, holder.host, holder.since);
+            format!("locked by {} on {} since {:.0}{why}", holder.who, holder.host, holder.since);
         Self { exit: Exit::Locked, ..Self::new(reason) }
     }
 

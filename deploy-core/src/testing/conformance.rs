@@ -31,6 +31,10 @@ pub trait Harness: Send + Sync {
     /// that four versions make it prune.
     fn keep(&self) -> usize;
 
+    /// A transport to the same targets, of a process that is proven dead, in which `run` was at
+    /// work: what it does is what that run did before, or what of it comes late.
+    fn dead(&self, run: &RunId) -> Arc<dyn Transport>;
+
     /// What `target` serves, found out without the transport; `None` when nothing.
     async fn served(&self, target: &Target) -> Option<VersionId>;
 
@@ -49,6 +53,7 @@ pub async fn all(harness: &dyn Harness) {
     finalize_marks_good_and_gives_up_the_claim(harness).await;
     only_good_is_marked(harness).await;
     a_claim_keeps_others_out(harness).await;
+    a_claim_of_a_dead_run_is_taken_over(harness).await;
     pruning_spares_what_is_needed(harness).await;
 }
 
@@ -190,6 +195,38 @@ pub async fn a_claim_keeps_others_out(harness: &dyn Harness) {
     theirs.fetch(&theirs.change(None, Some(&two)), 1).await;
     let claim = theirs.live().await.claim.expect("a claim of the next run");
     assert_eq!(claim.standing, Standing::Ours, "to the next run");
+}
+
+/// What a dead run left is no obstacle and is not taken for good; and what it began and comes late
+/// does nothing (rule 21).
+pub async fn a_claim_of_a_dead_run_is_taken_over(harness: &dyn Harness) {
+    let ours = Bench::new(harness, "alive").await;
+    let mut dead = ours.as_other("dead");
+    dead.transport = harness.dead(&dead.run);
+    let [one, two, three, _] = harness.versions();
+    ours.deploy(&one).await;
+    let half_done = dead.change(Some(&one), Some(&two));
+    dead.fetch(&half_done, 1).await;
+    dead.promote(&half_done, 1).await.expect("promote what was fetched");
+
+    let live = ours.live().await;
+    let claim = live.claim.as_ref().expect("the claim of the dead run");
+    assert_eq!((&claim.run, claim.standing), (&dead.run, Standing::Dead), "a dead run's claim");
+    assert_eq!(live.release(), half_done.to.as_ref(), "what it left live");
+    assert!(!live.is_good(&ours.release(&two)), "what it left is not good");
+
+    let change = ours.change(Some(&two), Some(&three));
+    ours.fetch(&change, 1).await;
+    let claim = ours.live().await.claim.expect("a claim after the fetch");
+    assert_eq!(claim.standing, Standing::Ours, "the claim after it was taken over");
+    let late = dead.promote(&dead.change(Some(&two), Some(&one)), 2).await;
+    let error = late.expect_err("a switch of a run that lost the target");
+    assert_eq!(error.kind(), ErrorKind::Claimed, "{error}: {}", error.cause());
+    dead.finalize(&Closing::default(), 1).await;
+    let claim = ours.live().await.claim.expect("our claim, after the dead run's end");
+    assert_eq!(claim.standing, Standing::Ours, "a dead run gives up its own claim only");
+    ours.promote(&change, 1).await.expect("promote what was fetched");
+    assert_eq!(harness.served(&ours.target).await, Some(three.id.clone()), "in truth");
 }
 
 /// Pruning spares what is live and the way back, and counts good ones only (rule 22).

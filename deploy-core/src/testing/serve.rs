@@ -63,6 +63,7 @@ impl Transport for Fleet {
         scope: &Scope,
     ) -> Result<(), BackendError> {
         let promoted = self.perform(target, Deed::Promote, scope, |state| {
+            state.claim(target, scope)?;
             let host = state.host(target);
             if host.release() == change.to.as_ref() {
                 return Ok(());
@@ -129,7 +130,7 @@ impl State {
             && *run != scope.run
             && !dead.contains(run)
         {
-            return Err(BackendError::new(ErrorKind::Claimed, "fetch")
+            return Err(BackendError::new(ErrorKind::Claimed, "take the target")
                 .with_source(format!("claimed by run {run} of {who}")));
         }
         host.claim = Some((scope.run.clone(), scope.who.clone()));
