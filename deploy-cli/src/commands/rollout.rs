@@ -92,7 +92,8 @@ pub(super) async fn run(context: &Context, wish: &Wish) -> Result<Exit, CommandE
         observers,
         ask: Arc::new(deployer.clone()),
         stop: stop.clone(),
-        on_complete: Some(wired.completion()),
+        // The success tag stands for the whole fleet (rule 9), never for some of its hosts.
+        on_complete: wish.hosts.is_empty().then(|| wired.completion()),
     });
     let allow = Allowances { downgrade: wish.allow_downgrade };
     let driving = Driving { context, project: &project, deployer: &deployer, stop: &stop, allow };

@@ -10,10 +10,11 @@ fn plan_deploy_status_history_show() {
     deploy mockbase: release/2026-01-01/1 ($COMMIT) — 1 of 1 host to change
 
     group default: 1 host, stops at the 1st failure of 1
-        local  nothing → release/2026-01-01/1  no way back: first deploy
+      local  nothing → release/2026-01-01/1  no way back: first deploy
 
-    after promote: run cp $PLACE/srv/deploy/version $PLACE/running
-    check   answers: `read -r v < $PLACE/running && test "$v" != broken` succeeds (after check, within 20s)
+    on each host:
+      restart                 run cp $PLACE/srv/deploy/version $PLACE/running
+      check    check answers  `read -r v < $PLACE/running && test "$v" != broken` succeeds (within 20s)
     warning: no way back: first deploy on local
     [0]
     "#);
@@ -24,14 +25,15 @@ fn plan_deploy_status_history_show() {
     deploy mockbase: release/2026-01-01/1 ($COMMIT) — 1 of 1 host to change
 
     group default: 1 host, stops at the 1st failure of 1
-        local  nothing → release/2026-01-01/1  no way back: first deploy
+      local  nothing → release/2026-01-01/1  no way back: first deploy
 
-    after promote: run cp $PLACE/srv/deploy/version $PLACE/running
-    check   answers: `read -r v < $PLACE/running && test "$v" != broken` succeeds (after check, within 20s)
+    on each host:
+      restart                 run cp $PLACE/srv/deploy/version $PLACE/running
+      check    check answers  `read -r v < $PLACE/running && test "$v" != broken` succeeds (within 20s)
     warning: no way back: first deploy on local
-    $CLOCK group default
-    $CLOCK group default: batch 1
-    $CLOCK local: deployed
+    $CLOCK fetched on 1 host
+    $CLOCK group default: local
+    $CLOCK group default: 1 deployed and healthy
     deployed release/2026-01-01/1  (run $RUN, $SPAN, exit 0)
       1 host: 1 deployed
     [0]
@@ -46,8 +48,8 @@ fn plan_deploy_status_history_show() {
     assert_eq!((place.live().as_str(), place.running().as_str()), ("two", "two"));
     let ran = place.cli(&["status"]).ends(0);
     insta::assert_snapshot!(ran.all(), @r#"
-    HOST   GROUP    LIVE                  COMMIT        SINCE                BY   SERVICE  NOTE
-    local  default  release/2026-01-02/1  $COMMIT  $MOMENT  ann
+    HOST   GROUP    LIVE                  SINCE                BY   SERVICE
+    local  default  release/2026-01-02/1  $MOMENT  ann
     [0]
     "#);
     let ran = place.cli(&["history"]).ends(0);
@@ -68,6 +70,15 @@ fn the_same_again_changes_nothing() {
     place.cli(&["deploy"]).ends(0);
     place.cli(&["deploy"]).ends(0).says("1 unchanged");
     place.cli(&["deploy", "--redeploy"]).ends(0).says("1 deployed");
+}
+
+#[test]
+fn a_success_of_some_hosts_is_no_success_of_the_fleet() {
+    let place = Place::new();
+    place.cli(&["deploy", "--hosts", "local"]).ends(0).says("1 deployed");
+    assert!(!place.git(&["ls-remote", "origin"]).contains("refs/tags/deploy/"));
+    place.cli(&["deploy"]).ends(0).says("1 unchanged");
+    assert!(place.git(&["ls-remote", "origin"]).contains("refs/tags/deploy/default/"));
 }
 
 #[test]
@@ -159,9 +170,9 @@ fn steps_run_where_and_when_they_say() {
     place
         .cli(&["plan"])
         .ends(0)
-        .says("step    build: run cp version built (within fetch, on each host)")
-        .says("step    migrate: run echo")
-        .says("(before promote, once)");
+        .says("fetch    step build     run cp version built")
+        .says("promote  step migrate   run echo")
+        .says("(once, within 5m)");
     place.cli(&["deploy"]).ends(0);
     let read = |name: &str| std::fs::read_to_string(place.path(name)).unwrap_or_default();
     assert_eq!(read("srv/deploy/built"), "one\n");
