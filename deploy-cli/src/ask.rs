@@ -12,7 +12,7 @@ use tokio::sync::{
     mpsc::{UnboundedReceiver, unbounded_channel},
 };
 
-use crate::{display, report::Screen, ui::Ui};
+use crate::{report::Screen, ui::Ui};
 
 /// Asks on the terminal; with `--yes`, or without a terminal, answers by policy.
 #[derive(Debug, Clone)]
@@ -82,12 +82,12 @@ impl Ask for Deployer {
             Question::Continue { after, next } => {
                 (format!("group {after} is done. Go on with {next}?"), true)
             }
-            Question::RollBackAfterBreach { reason, touched } => {
-                let reason = display::line(reason);
-                (format!("{reason}. Bring back what was touched ({touched})?"), true)
-            }
-            Question::RollBackAfterStop { touched } => {
-                (format!("Interrupted. Bring back what was touched ({touched})?"), true)
+            // Why it stopped was told when it did.
+            Question::RollBackAfterBreach { touched, .. }
+            | Question::RollBackAfterStop { touched } => {
+                let hosts = if *touched == 1 { "host" } else { "hosts" };
+                let text = format!("Bring back the {touched} {hosts} touched so far?");
+                (text, true)
             }
         };
         match self.confirm(&text, default).await {

@@ -89,6 +89,7 @@ fn finish(project: &Project, hosts: &[String]) -> Finish {
         options: project.options.clone(),
         allowed: String::new(),
         hosts: hosts.to_vec(),
+        running: false,
     }
 }
 

@@ -52,6 +52,11 @@ impl Repo {
         Some(branch.trim().to_owned()).filter(|branch| !branch.is_empty())
     }
 
+    /// Whether there is any remote to push to.
+    pub fn has_remote(&self) -> bool {
+        git(&self.top, &["remote"]).is_ok_and(|remotes| !remotes.trim().is_empty())
+    }
+
     /// The first line of a commit's message; `None` where there is no such commit.
     pub fn subject(&self, commit: &str) -> Option<String> {
         let log = ["log", "-1", "--format=%s", "--end-of-options", commit];

@@ -5,10 +5,13 @@ mod json;
 mod live;
 mod plain;
 mod plan_view;
+mod progress;
 mod summary_view;
+mod teller;
 
 pub use json::{JsonReporter, escape_json};
 pub use live::{LiveReporter, Screen};
 pub use plain::PlainReporter;
 pub use plan_view::plan_lines;
 pub use summary_view::{Finish, quoted, summary_lines};
+pub use teller::names;

@@ -124,10 +124,10 @@ fn a_plan_says_all_that_a_person_says_yes_to() {
     let builds = [("install".to_owned(), "npm ci".to_owned())];
     let lines = plan_lines(&plan(), &builds, &ui()).join("\n");
     insta::assert_snapshot!(lines, @r#"
-    deploy mockbase: release/2026-01-02/1 (222222222222) — 4 of 6 hosts to change
+    deploy mockbase: release/2026-01-02/1 (222222222222) — 4 of 6 hosts to change, 1 CANNOT
 
     group canary: 1 host, canary, stops at the 1st failure of 1
-        h1  release/2026-01-01/1 → release/2026-01-02/1
+      h1  release/2026-01-01/1 → release/2026-01-02/1
       then: watch for 1m, checks every 10s, then ask
 
     group default: 5 hosts, batches of 2 + 2, stops at the 3rd failure of 5
@@ -135,7 +135,7 @@ fn a_plan_says_all_that_a_person_says_yes_to() {
       [1]  h3  release/2026-01-03/1 → release/2026-01-02/1  BACKWARDS, way back: release/2026-01-01/1
       [2]  h4  release/2026-01-02/1 (unchanged)
       [2]  h6  nothing → release/2026-01-02/1               no way back: first deploy
-      h5  cannot be deployed to: connect to h5: connection refused
+      h5  cannot be deployed to: connect: connection refused
 
     release/2026-01-01/1 → release/2026-01-02/1: 2 commits arriving
       000000000000  change 0  (Ann)
@@ -144,9 +144,10 @@ fn a_plan_says_all_that_a_person_says_yes_to() {
     release/2026-01-03/1 → release/2026-01-02/1: 1 commit LEAVING: it is older
       000000000000  change 0  (Ann)
 
-    step    install: run npm ci (within fetch, on each host)
-    after promote: restart mockbase.service
-    check   port: port 1134 is open (after check, within 30s)
+    on each host:
+      fetch    step install  run npm ci
+      restart                restart mockbase.service
+      check    check port    port 1134 is open (within 30s)
     budget of the run: stops at the 3rd failure of 6
     warning: no way back: first deploy on h6
     "#);
@@ -213,8 +214,9 @@ fn a_summary_says_what_each_host_serves_and_what_finishes_the_rest() {
         options: " --env beta".into(),
         allowed: " --allow-downgrade".into(),
         hosts: Vec::new(),
+        running: false,
     };
-    let lines = summary_lines(&summary, &finish, &ui()).join("\n");
+    let lines = summary_lines(&summary, &finish, 12, &ui()).join("\n");
     insta::assert_snapshot!(lines, @r#"
     release/2026-01-02/1: the fleet is MIXED; see below  (run 20260101-120000-0000, 1m20s, exit 4)
       6 hosts: 1 deployed, 1 unchanged, 2 failed, 1 unreachable, 1 unknown
@@ -233,7 +235,7 @@ fn a_summary_says_what_each_host_serves_and_what_finishes_the_rest() {
 
     not on it:
       h2  failed in fetch  serves release/2026-01-01/1
-      h3  failed in fetch  serves what it served before
+      h3  failed in fetch  was not asked what it serves; nothing was changed
       h6  unknown          serves release/2026-01-01/1 or release/2026-01-02/1
       h5  unreachable      last known: release/2026-01-01/1
 

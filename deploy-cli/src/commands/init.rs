@@ -32,10 +32,12 @@ pub(crate) fn cmd_init(context: &Context, _: &InitArgs) -> Result<Exit, CommandE
     ui.line(&format!("wrote {}", crate::display::line(&path.display().to_string())));
     ui.line("next:");
     ui.line("  1. name your hosts under [[group]], and the path and service on them");
-    ui.line("  2. commit deploy.toml");
-    ui.line("  3. deploy-cli tag      makes and pushes the first version tag");
-    ui.line("  4. deploy-cli plan     shows what a deploy would do");
-    ui.line("  5. deploy-cli deploy");
+    ui.line("  2. prepare each host once: a user to log in as, who owns the directory above the");
+    ui.line("     path, and the exact sudo line for the restart");
+    ui.line("  3. commit and push deploy.toml");
+    ui.line("  4. deploy-cli tag      makes and pushes the first version tag");
+    ui.line("  5. deploy-cli plan     asks the hosts, and shows what a deploy would do");
+    ui.line("  6. deploy-cli deploy");
     Ok(Exit::Complete)
 }
 
@@ -69,57 +71,72 @@ fn guess_scheme(tags: &[String]) -> (&'static str, &'static str) {
         .map_or(("date", "release"), |(_, scheme)| scheme)
 }
 
-const TEMPLATE: &str = r#"# How @APP@ is deployed. `deploy-cli config` shows what holds; docs/configuration.md explains all.
-
+const TEMPLATE: &str = r#"# How @APP@ is deployed. `deploy-cli config` shows what holds, and where each value comes from.
 app = "@APP@"
 
+# What can be deployed. Schemes: date (release/2015-06-10/1), semver (v1.4.2), or any.
 [version]
-scheme = "@SCHEME@"           # date (release/2015-06-10/1), semver (v1.4.2), or any
+scheme = "@SCHEME@"
 prefix = "@PREFIX@"
-branch = @BRANCH@           # what is deployed must be on this branch of the remote
+# What is deployed must be on this branch of the remote.
+branch = @BRANCH@
 
+# Host names, ports, keys and jump hosts come from ~/.ssh/config, as with ssh.
 [ssh]
-# user = "deploy"           # hosts, ports, keys and jump hosts come from ~/.ssh/config, as with ssh
+# user = "deploy"
 
+# The path that the service knows: a symlink to the live release. Releases lie beside it.
 [layout]
-path = "/srv/deployment/@APP@/deploy"   # what the service knows; a symlink to the live release
-keep = 5                                # good releases kept on each host
-# shared = ["log"]                      # directories that outlive a release
+path = "/srv/deployment/@APP@/deploy"
+# Good releases that are kept on each host.
+keep = 5
+# Directories that outlive a release:
+# shared = ["log"]
 
+# With sudo = true the login user needs this exact line in sudoers, and no more:
+#   deploy ALL=(root) NOPASSWD: /usr/bin/systemctl restart @APP@.service
+# Other methods: reload, hup, command.
 [restart]
 service = "@APP@"
-sudo = true                 # needs the exact line in sudoers; docs/health.md has it
-# method = "restart"        # restart, reload, hup, or command
+method = "restart"
+sudo = true
 
-[[group]]                   # the first group proves a version for the others
+# The first group proves a version for the others: a failure there stops the run.
+[[group]]
 name = "canary"
 hosts = ["host1.example.org"]
-pause = "ask"               # ask before the next group
+# Ask before the next group.
+pause = "ask"
 
+# Then the rest: so many at once, and so many may fail. Or hosts_file = "targets", one host a line.
 [[group]]
 name = "default"
-hosts = ["host[2-4].example.org"]   # or hosts_file = "targets", one host a line
-batch = "25%"               # so many at once
-max_failures = "10%"        # so many may fail
+hosts = ["host[2-4].example.org"]
+batch = "25%"
+max_failures = "10%"
 
+# After the restart: does the service stay up?
 [[check]]
 name = "up"
 service = "@APP@"
 stay_up = "3s"
 
+# Does it answer?
 # [[check]]
 # name = "answers"
 # http = "http://localhost:8080/healthz"
 # status = 200
 # timeout = "60s"
 
-# [[step]]                  # steps of your own
+# Steps of your own. Stages: fetch (builds the release), before-promote, after-check.
+# [[step]]
 # name = "install"
-# stage = "fetch"           # fetch, before-promote, after-check
+# stage = "fetch"
 # command = "npm ci"
 # timeout = "5m"
 
-# [environment.beta]        # `deploy-cli --env beta …` overlays what stands above
+# `deploy-cli --env beta …` overlays what stands above.
+# [environment.beta]
 # group = [{ name = "beta", hosts = ["beta1.example.org"] }]
 "#;
 

@@ -107,7 +107,7 @@ pub(super) async fn run(context: &Context, wish: &Wish) -> Result<Exit, CommandE
     if !context.global.json {
         let mut finish = super::finish(&project, &wish.hosts);
         finish.allowed = wish.allowed();
-        let lines = report::summary_lines(&summary, &finish, &context.ui);
+        let lines = report::summary_lines(&summary, &finish, 0, &context.ui);
         lines.iter().for_each(|line| context.ui.line(line));
     }
     Ok(summary.exit.unwrap_or(Exit::Mixed))

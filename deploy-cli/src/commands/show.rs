@@ -19,6 +19,9 @@ use crate::{
     state::Past,
 };
 
+/// The most lines of evidence for equal failures; the files have all.
+const EVIDENCE: usize = 40;
+
 /// Show a run: its summary, and what each host said
 #[derive(Debug, Args)]
 pub struct ShowArgs {
@@ -77,10 +80,12 @@ fn show(context: &Context, project: &Project, past: &Past, summary: &Summary) {
         let (who, host) = (display::line(&info.who), display::line(&info.host));
         ui.line(&format!("{when} by {who} on {host}{why}"));
     }
-    let finish = super::finish(project, &[]);
-    report::summary_lines(summary, &finish, ui).iter().for_each(|line| ui.line(line));
-    if summary.exit.is_none() && past.is_alive() {
-        ui.line(&format!("it is running: deploy-cli show --follow {}", past.run));
+    let mut finish = super::finish(project, &[]);
+    finish.running = summary.exit.is_none() && past.is_alive();
+    report::summary_lines(summary, &finish, EVIDENCE, ui).iter().for_each(|line| ui.line(line));
+    if finish.running {
+        let (options, run) = (&project.options, &past.run);
+        ui.line(&format!("\nwatch it: deploy-cli show{options} --follow {run}"));
     }
     for (target, _) in summary.in_order() {
         let output = past.output(target);
@@ -130,7 +135,7 @@ async fn follow(context: &Context, project: &Project, past: &Past) -> Result<Exi
 fn end(context: &Context, project: &Project, summary: &Summary) -> Exit {
     if !context.global.json {
         let finish = super::finish(project, &[]);
-        let lines = report::summary_lines(summary, &finish, &context.ui);
+        let lines = report::summary_lines(summary, &finish, 0, &context.ui);
         lines.iter().for_each(|line| context.ui.line(line));
     }
     Exit::Complete

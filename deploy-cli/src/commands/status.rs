@@ -1,13 +1,13 @@
 //! `status`: what each host serves.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use clap::Args;
 use deploy_core::{
     backend::{BackendError, Instance, Live, Lock, Standing},
     model::{Group, Target},
     plan::Survey,
-    record::{Exit, Failure},
+    record::{Exit, RunId},
 };
 
 use crate::{
@@ -16,7 +16,7 @@ use crate::{
     display,
     error::CommandError,
     hosts::Filter,
-    report::escape_json,
+    report::{escape_json, names},
     state,
     table::Table,
     time,
@@ -49,10 +49,12 @@ pub(crate) async fn cmd_status(context: &Context, args: &StatusArgs) -> Result<E
     if context.global.json {
         json(context, &groups, &survey, &services);
     } else {
-        if let Some(holder) = project.state.lock().holder().await? {
-            context.ui.line(&format!("locked by {}", state::describe_holder(&holder)));
+        let holder = project.state.lock().holder().await?;
+        if let Some(holder) = &holder {
+            context.ui.line(&format!("locked by {}", state::describe_holder(holder)));
         }
-        show(context, &groups, &survey, &services);
+        let at_work = holder.and_then(|holder| holder.run);
+        show(context, &groups, &survey, (&services, at_work.as_ref()));
     }
     Ok(if silent > 0 { Exit::Incomplete } else { Exit::Complete })
 }
@@ -106,60 +108,72 @@ fn in_order(groups: &[Group]) -> impl Iterator<Item = (&Group, &Target)> {
         .filter(move |(_, target)| seen.insert(*target))
 }
 
-fn show(context: &Context, groups: &[Group], survey: &Survey, services: &Services) {
-    let mut table =
-        Table::new(["HOST", "GROUP", "LIVE", "COMMIT", "SINCE", "BY", "SERVICE", "NOTE"]);
-    let mut hints: Vec<String> = Vec::new();
+fn show(
+    context: &Context,
+    groups: &[Group],
+    survey: &Survey,
+    (services, at_work): (&Services, Option<&RunId>),
+) {
+    let mut table = Table::new(["HOST", "GROUP", "LIVE", "SINCE", "BY", "SERVICE"]);
+    let mut notes: BTreeMap<String, Vec<Target>> = BTreeMap::new();
+    let mut hints: BTreeSet<&str> = BTreeSet::new();
     for (group, target) in in_order(groups) {
         let first = [target.to_string(), group.name.to_string()];
-        let rest = match survey.answers.get(target) {
-            Some(Ok(live)) => told(live),
+        let (rest, told) = match survey.answers.get(target) {
+            Some(Ok(live)) => (serving(live), live_notes(live, at_work)),
             Some(Err(failure)) => {
-                hints.extend(failure.hint.clone());
-                silent(failure)
+                hints.extend(failure.hint.as_deref());
+                let note = format!("{}: {}", failure.kind, failure.cause);
+                (["?".into(), String::new(), String::new()], vec![note])
             }
             None => Default::default(),
         };
-        let [live, commit, since, by, note] = rest;
+        told.into_iter().for_each(|note| notes.entry(note).or_default().push(target.clone()));
         let service = service_told(services, target);
-        table.row(first.into_iter().chain([live, commit, since, by, service, note]));
+        table.row(first.into_iter().chain(rest).chain([service]));
     }
     table.lines().iter().for_each(|line| context.ui.line(line));
-    hints.sort();
-    hints.dedup();
+    for (note, targets) in notes {
+        let line = format!("{}: {}", names(&targets), display::line(&note));
+        context.ui.line(&context.ui.paint(context.ui.note(), &line));
+    }
     for hint in hints {
-        context.ui.error_line(&format!("hint: {}", display::line(&hint)));
+        context.ui.error_line(&format!("hint: {}", display::line(hint)));
     }
 }
 
-fn told(live: &Live) -> [String; 5] {
+/// What is worth knowing of a host beside what it serves. What the run at work does is told once,
+/// above.
+fn live_notes(live: &Live, at_work: Option<&RunId>) -> Vec<String> {
     let mut notes = Vec::new();
+    let ours = live.claim.as_ref().is_some_and(|claim| at_work == Some(&claim.run));
     if let Some(serving) = &live.serving
         && !live.is_good(&serving.release)
     {
-        notes.push("never finished: not known to be good".to_owned());
+        notes.push(if ours {
+            "at work: not known to be good yet".to_owned()
+        } else {
+            "its deploy never finished: not known to be good".to_owned()
+        });
     }
-    if let Some(claim) = &live.claim {
+    if let Some(claim) = live.claim.as_ref().filter(|_| !ours) {
         let dead = if claim.standing == Standing::Dead { ", which died" } else { "" };
         notes.push(format!("claimed by run {} of {}{dead}", claim.run, claim.who));
     }
     notes.extend(live.lacks.iter().cloned());
-    let notes = notes.join("; ");
-    match &live.serving {
-        None => ["nothing".into(), String::new(), String::new(), String::new(), notes],
-        Some(serving) => [
-            serving.release.version.to_string(),
-            serving.release.version.id.short().to_owned(),
-            serving.since.map_or(String::new(), time::moment),
-            serving.by.clone().unwrap_or_default(),
-            notes,
-        ],
-    }
+    notes
 }
 
-fn silent(failure: &Failure) -> [String; 5] {
-    let note = format!("{}: {}", failure.kind, failure.cause);
-    ["?".into(), String::new(), String::new(), String::new(), note]
+/// What it serves, since when and by whom.
+fn serving(live: &Live) -> [String; 3] {
+    match &live.serving {
+        None => ["nothing".into(), String::new(), String::new()],
+        Some(serving) => [
+            serving.release.version.to_string(),
+            serving.since.map_or(String::new(), time::moment),
+            serving.by.clone().unwrap_or_default(),
+        ],
+    }
 }
 
 fn json(context: &Context, groups: &[Group], survey: &Survey, services: &Services) {

@@ -1,7 +1,7 @@
 //! The live view on a terminal: a bar for each group, a line for each host at work, failures above.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -11,27 +11,36 @@ use std::{
 
 use deploy_core::{
     model::{GroupName, Target},
-    plan::{Direction, Plan, Stage},
-    record::{Event, EventKind, ObserveError, Observer, StageOutcome},
+    plan::{Plan, Stage},
+    record::{Event, EventKind, ObserveError, Observer},
 };
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::{plain, plan_view::count};
+use super::{
+    plan_view::count,
+    progress::Tally,
+    teller::{Teller, stage_name},
+};
 use crate::ui::Ui;
 
 /// The most hosts that have a line at once; the bars count all.
 const LINES: usize = 12;
+
+/// How often what is under way moves.
+const TICK: Duration = Duration::from_millis(250);
 
 /// Draws on standard error, and takes it all away at the end.
 #[derive(Debug)]
 pub struct LiveReporter {
     ui: Ui,
     screen: Screen,
-    bars: BTreeMap<GroupName, ProgressBar>,
-    groups: HashMap<Target, GroupName>,
-    probing: Option<ProgressBar>,
+    teller: Teller,
+    groups: BTreeMap<GroupName, ProgressBar>,
+    /// What all hosts are at together: being asked, or fetching.
+    together: Option<ProgressBar>,
+    asked: usize,
+    going_back: Option<(ProgressBar, HashSet<Target>)>,
     lines: HashMap<Target, ProgressBar>,
-    back: bool,
 }
 
 /// What is drawn on; shared with whoever asks questions, so that a bar never overwrites one.
@@ -97,120 +106,151 @@ impl LiveReporter {
     /// Draws on `screen`.
     pub fn new(ui: Ui, screen: Screen) -> Self {
         Self {
+            teller: Teller::new(ui.clone()),
             ui,
             screen,
-            bars: BTreeMap::new(),
-            groups: HashMap::new(),
-            probing: None,
+            groups: BTreeMap::new(),
+            together: None,
+            asked: 0,
+            going_back: None,
             lines: HashMap::new(),
-            back: false,
         }
     }
 
-    fn say(&self, lines: Vec<String>) {
-        for line in lines {
-            self.screen.say(&self.ui, &line);
-        }
+    fn add(&self, bar: ProgressBar) -> ProgressBar {
+        let bar = self.screen.bars.add(bar);
+        bar.tick();
+        bar
+    }
+
+    fn remove(&self, bar: &ProgressBar) {
+        bar.finish_and_clear();
+        self.screen.bars.remove(bar);
     }
 
     fn planned(&mut self, plan: &Plan) {
-        if let Some(bar) = self.probing.take() {
-            bar.finish_and_clear();
-        }
-        self.back = plan.direction == Direction::Back;
+        self.end_together();
         let width = plan.groups.iter().map(|g| g.name.as_str().len()).max().unwrap_or(0);
         for group in &plan.groups {
-            let targets: Vec<&Target> = group
-                .batches
-                .iter()
-                .flatten()
-                .map(|change| &change.target)
-                .chain(group.lost.iter().map(|lost| &lost.target))
-                .collect();
-            let bar = self.screen.bars.add(ProgressBar::new(targets.len() as u64));
-            bar.set_style(style(&format!("{{prefix:{width}}} {{bar:30}} {{pos}}/{{len}} {{msg}}")));
-            bar.set_prefix(group.name.to_string());
-            bar.tick();
-            self.groups.extend(targets.into_iter().map(|t| (t.clone(), group.name.clone())));
-            self.bars.insert(group.name.clone(), bar);
+            let tally = self.teller.progress().group(&group.name);
+            let bar = ProgressBar::new(u64::try_from(tally.of).unwrap_or(u64::MAX))
+                .with_style(style(&format!("{{prefix:{width}}} {{bar:30}} {{pos}}/{{len}}{{msg}}")))
+                .with_prefix(group.name.to_string());
+            let bar = self.add(bar);
+            self.groups.insert(group.name.clone(), bar);
+        }
+    }
+
+    fn together(&mut self, message: String) {
+        if let Some(bar) = &self.together {
+            bar.set_message(message);
+            return;
+        }
+        let bar = self.add(ProgressBar::new_spinner().with_message(message));
+        bar.enable_steady_tick(TICK);
+        self.together = Some(bar);
+    }
+
+    fn end_together(&mut self) {
+        if let Some(bar) = self.together.take() {
+            self.remove(&bar);
         }
     }
 
     fn stage_started(&mut self, target: &Target, stage: Stage, name: String) {
-        if self.bars.is_empty() {
-            if stage != Stage::Connect {
-                return;
+        if !self.teller.progress().is_planned() {
+            if stage == Stage::Connect {
+                self.asked += 1;
+                self.together(format!("asking {} what is live", count(self.asked, "host")));
             }
-            let probing = self.probing.get_or_insert_with(|| {
-                let bar = self.screen.bars.add(ProgressBar::new_spinner());
-                bar.enable_steady_tick(Duration::from_millis(120));
-                bar
-            });
-            probing.inc(1);
-            let hosts = count(usize::try_from(probing.position()).unwrap_or_default(), "host");
-            probing.set_message(format!("asking {hosts} what is live"));
             return;
-        }
-        if !self.lines.contains_key(target) {
-            if self.lines.len() >= LINES {
-                return;
-            }
-            let bar = self.screen.bars.add(ProgressBar::new_spinner());
-            bar.set_style(style("  {spinner} {prefix}: {msg} ({elapsed})"));
-            bar.set_prefix(target.to_string());
-            bar.enable_steady_tick(Duration::from_millis(250));
-            self.lines.insert(target.clone(), bar);
         }
         if let Some(bar) = self.lines.get(target) {
             bar.set_message(name);
             bar.reset_elapsed();
+        } else if self.lines.len() < LINES {
+            let bar = ProgressBar::new_spinner()
+                .with_style(style("  {spinner} {prefix}: {msg} ({elapsed})"))
+                .with_prefix(target.to_string())
+                .with_message(name);
+            let bar = self.add(bar);
+            bar.enable_steady_tick(TICK);
+            self.lines.insert(target.clone(), bar);
         }
     }
 
-    fn stage_finished(&mut self, target: &Target, outcome: &StageOutcome) {
-        if matches!(outcome, StageOutcome::Failed { .. })
-            && let Some(bar) = self.groups.get(target).and_then(|group| self.bars.get(group))
-        {
-            bar.set_message("with failures");
-        }
+    fn advanced(&mut self, target: &Target, stage: Stage) {
         if let Some(bar) = self.lines.remove(target) {
-            bar.finish_and_clear();
+            self.remove(&bar);
+        }
+        let progress = self.teller.progress();
+        if let Some(group) = progress.group_of(target)
+            && let Some(bar) = self.groups.get(group)
+        {
+            show_tally(bar, progress.group(group));
+        }
+        if stage == Stage::Fetch && progress.is_planned() {
+            let (done, of) = progress.fetched();
+            self.together(format!("fetched on {done} of {}", count(of, "host")));
+        }
+    }
+
+    fn rollback(&mut self, targets: &[Target]) {
+        let groups = std::mem::take(&mut self.groups);
+        groups.values().for_each(|bar| self.remove(bar));
+        let bar = ProgressBar::new(u64::try_from(targets.len()).unwrap_or(u64::MAX))
+            .with_style(style("{prefix} {bar:30} {pos}/{len}"))
+            .with_prefix("going back");
+        self.going_back = Some((self.add(bar), targets.iter().cloned().collect()));
+    }
+
+    fn target_finished(&mut self, target: &Target) {
+        if let Some((bar, targets)) = &mut self.going_back
+            && targets.remove(target)
+        {
+            bar.inc(1);
         }
     }
 
     fn clear(&mut self) {
-        for bar in self.lines.values().chain(self.bars.values()).chain(&self.probing) {
-            bar.finish_and_clear();
-        }
+        self.end_together();
+        let lines = std::mem::take(&mut self.lines);
+        let groups = std::mem::take(&mut self.groups);
+        let back = self.going_back.take().map(|(bar, _)| bar);
+        lines.values().chain(groups.values()).chain(&back).for_each(|bar| self.remove(bar));
     }
 }
 
 impl Observer for LiveReporter {
     fn observe(&mut self, event: &Event) -> Result<(), ObserveError> {
+        let told = self.teller.tell(&event.kind);
         match &event.kind {
             EventKind::Planned { plan } => self.planned(plan),
             EventKind::StageStarted { target, stage, detail, rolling_back } => {
-                let name = plain::stage_name(*stage, detail.as_deref(), *rolling_back);
+                let name = stage_name(*stage, detail.as_deref(), *rolling_back);
                 self.stage_started(target, *stage, name);
             }
-            EventKind::StageFinished { target, outcome, .. } => {
-                self.stage_finished(target, outcome);
-                self.say(plain::lines(&event.kind, &self.ui, self.back));
-            }
-            EventKind::TargetFinished { target, end } => {
-                if let Some(bar) = self.groups.get(target).and_then(|group| self.bars.get(group)) {
-                    bar.inc(1);
-                }
-                if !end.is_success() {
-                    self.say(plain::lines(&event.kind, &self.ui, self.back));
-                }
-            }
-            EventKind::GroupStarted { .. } | EventKind::BatchStarted { .. } => {}
+            EventKind::StageFinished { target, stage, .. } => self.advanced(target, *stage),
+            EventKind::TargetFinished { target, .. } => self.target_finished(target),
+            EventKind::RollbackStarted { targets } => self.rollback(targets),
+            EventKind::GroupStarted { .. } | EventKind::Breached { .. } => self.end_together(),
             EventKind::RunFinished { .. } => self.clear(),
-            other => self.say(plain::lines(other, &self.ui, self.back)),
+            _ => {}
+        }
+        // The plan itself was shown, or will be; a started batch is on the bars.
+        let seen = matches!(event.kind, EventKind::Planned { .. } | EventKind::BatchStarted { .. });
+        if !seen || self.ui.verbose {
+            told.iter().for_each(|line| self.screen.say(&self.ui, line));
         }
         Ok(())
     }
+}
+
+fn show_tally(bar: &ProgressBar, tally: Tally) {
+    bar.set_position(u64::try_from(tally.healthy).unwrap_or(u64::MAX));
+    let failed =
+        if tally.failed > 0 { format!(", {} failed", tally.failed) } else { String::new() };
+    bar.set_message(failed);
 }
 
 /// Bars and lines are drawn by fixed templates; one that indicatif refuses falls back to its own.

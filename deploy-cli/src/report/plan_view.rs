@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use deploy_core::{
     backend::Relation,
-    model::{Gate, Release},
-    plan::{Change, Direction, Plan, PlannedGroup, Transition, Work},
+    model::{Gate, GroupName, Release},
+    plan::{Change, Direction, Plan, PlannedGroup, Stage, StepMoment, StepPlace, Transition, Work},
 };
 
 use crate::{config::short, display, table::Table, ui::Ui};
@@ -25,14 +25,12 @@ pub fn plan_lines(plan: &Plan, builds: &[(String, String)], ui: &Ui) -> Vec<Stri
         lines.push(String::new());
         lines.extend(transition_lines(plan, transition, ui));
     }
-    lines.push(String::new());
-    if plan.direction == Direction::Forward {
-        lines.extend(builds.iter().map(|(name, command)| {
-            let (name, command) = (display::line(name), display::line(command));
-            format!("step    {name}: run {command} (within fetch, on each host)")
-        }));
+    let done = what_is_done(plan, builds);
+    if !done.is_empty() {
+        lines.push(String::new());
+        lines.push(ui.paint(ui.strong(), "on each host:"));
+        lines.extend(done.into_iter().map(|line| format!("  {line}")));
     }
-    lines.extend(what_is_done(plan));
     if let Some(allowance) = &plan.allowance {
         lines.push(format!("budget of the run: {allowance}"));
     }
@@ -57,7 +55,9 @@ fn heading(plan: &Plan) -> String {
     };
     let changes = plan.changes().filter(|(_, change)| change.work != Work::Nothing).count();
     let hosts = count(plan.targets().count(), "host");
-    format!("{what} — {changes} of {hosts} to change")
+    let lost: usize = plan.groups.iter().map(|group| group.lost.len()).sum();
+    let lost = if lost > 0 { format!(", {lost} CANNOT") } else { String::new() };
+    format!("{what} — {changes} of {hosts} to change{lost}")
 }
 
 fn group_lines(plan: &Plan, group: &PlannedGroup, ui: &Ui) -> Vec<String> {
@@ -80,9 +80,11 @@ fn group_lines(plan: &Plan, group: &PlannedGroup, ui: &Ui) -> Vec<String> {
     let mut table = Table::default();
     for (number, batch) in group.batches.iter().enumerate() {
         for change in batch {
-            let batch =
-                if group.batches.len() > 1 { format!("[{}]", number + 1) } else { String::new() };
-            table.row(row(plan, change, batch));
+            let mut cells = row(plan, change);
+            if group.batches.len() > 1 {
+                cells.insert(0, format!("[{}]", number + 1));
+            }
+            table.row(cells);
         }
     }
     lines.extend(table.lines().into_iter().map(|line| format!("  {line}")));
@@ -90,7 +92,7 @@ fn group_lines(plan: &Plan, group: &PlannedGroup, ui: &Ui) -> Vec<String> {
         let line = format!(
             "  {}  cannot be deployed to: {}",
             display::line(lost.target.as_str()),
-            super::failure::told(&lost.failure)
+            super::failure::told(&lost.failure, &lost.target)
         );
         lines.push(ui.paint(ui.bad(), &line));
     }
@@ -100,7 +102,7 @@ fn group_lines(plan: &Plan, group: &PlannedGroup, ui: &Ui) -> Vec<String> {
     lines
 }
 
-fn row(plan: &Plan, change: &Change, batch: String) -> Vec<String> {
+fn row(plan: &Plan, change: &Change) -> Vec<String> {
     let shown = |release: &Option<Release>| release.as_ref().map_or("nothing".into(), show_release);
     let what = match change.work {
         Work::Nothing => format!("{} (unchanged)", shown(&change.to)),
@@ -125,7 +127,7 @@ fn row(plan: &Plan, change: &Change, batch: String) -> Vec<String> {
         }
     }
     notes.retain(|note| !note.is_empty());
-    vec![batch, change.target.to_string(), what, notes.join(", ")]
+    vec![change.target.to_string(), what, notes.join(", ")]
 }
 
 /// The name of a release, with the beginning of its id where the name does not say it.
@@ -175,38 +177,45 @@ fn transition_lines(plan: &Plan, transition: &Transition, ui: &Ui) -> Vec<String
     lines
 }
 
-fn what_is_done(plan: &Plan) -> Vec<String> {
-    let mut lines = Vec::new();
-    for step in &plan.steps {
-        let place = match step.policy.place {
-            deploy_core::plan::StepPlace::Once => "once",
-            deploy_core::plan::StepPlace::Each => "on each host",
-        };
-        let moment = match step.policy.moment {
-            deploy_core::plan::StepMoment::BeforePromote => "before promote",
-            deploy_core::plan::StepMoment::AfterCheck => "after check",
-        };
-        lines.push(format!(
-            "step    {}: {} ({moment}, {place})",
-            display::line(&step.policy.name),
-            display::line(&step.does)
-        ));
+/// Steps, checks and restarts, in the order in which a host meets them.
+fn what_is_done(plan: &Plan, builds: &[(String, String)]) -> Vec<String> {
+    let mut table = Table::default();
+    if plan.direction == Direction::Forward {
+        for (name, command) in builds {
+            table.row(["fetch".into(), format!("step {name}"), format!("run {command}")]);
+        }
     }
-    for restart in &plan.restarts {
-        lines.push(format!("after promote: {}", display::line(restart)));
+    for stage in [Stage::Fetch, Stage::Promote, Stage::Restart, Stage::Check] {
+        match stage {
+            Stage::Promote => steps(plan, StepMoment::BeforePromote, "promote", &mut table),
+            Stage::Restart => {
+                for restart in &plan.restarts {
+                    table.row(["restart".into(), String::new(), restart.clone()]);
+                }
+            }
+            _ => {}
+        }
+        for check in plan.checks.iter().filter(|check| check.policy.stage == stage) {
+            let only = only(check.policy.group.as_ref());
+            let asks = format!("{} (within {}{only})", check.asks, short(check.policy.timeout));
+            table.row([stage.to_string(), format!("check {}", check.policy.name), asks]);
+        }
     }
-    for check in &plan.checks {
-        let group =
-            check.policy.group.as_ref().map_or(String::new(), |group| format!(", only {group}"));
-        lines.push(format!(
-            "check   {}: {} (after {}, within {}{group})",
-            display::line(&check.policy.name),
-            display::line(&check.asks),
-            check.policy.stage,
-            short(check.policy.timeout),
-        ));
+    steps(plan, StepMoment::AfterCheck, "check", &mut table);
+    table.lines()
+}
+
+fn steps(plan: &Plan, moment: StepMoment, stage: &str, table: &mut Table) {
+    for step in plan.steps.iter().filter(|step| step.policy.moment == moment) {
+        let once = if step.policy.place == StepPlace::Once { "once, " } else { "" };
+        let only = only(step.policy.group.as_ref());
+        let does = format!("{} ({once}within {}{only})", step.does, short(step.policy.timeout));
+        table.row([stage.to_owned(), format!("step {}", step.policy.name), does]);
     }
-    lines
+}
+
+fn only(group: Option<&GroupName>) -> String {
+    group.map_or(String::new(), |group| format!(", only {group}"))
 }
 
 fn gate(gate: &Gate) -> Option<String> {

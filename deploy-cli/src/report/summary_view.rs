@@ -1,12 +1,16 @@
 //! What a run came to, for a stranger to understand (rule 18).
 
 use deploy_core::{
-    model::{Scheme, Target, Version},
+    model::{Scheme, Version},
     plan::Direction,
     record::{Cluster, Command, Counts, End, Exit, Served, Summary, TargetSummary},
 };
 
-use super::{failure, plan_view::count};
+use super::{
+    failure,
+    plan_view::count,
+    teller::{names, stage_name},
+};
 use crate::{config::short, display, table::Table, ui::Ui};
 
 /// The most hosts that are named in a line or in the command that finishes the rest.
@@ -23,11 +27,14 @@ pub struct Finish {
     pub allowed: String,
     /// The `--hosts` of the run, where it had any.
     pub hosts: Vec<String>,
+    /// Whether the run's process lives: then nothing is to be finished by hand.
+    pub running: bool,
 }
 
-/// The summary in lines, escaped and painted.
-pub fn summary_lines(summary: &Summary, finish: &Finish, ui: &Ui) -> Vec<String> {
-    let mut lines = vec![verdict(summary, ui)];
+/// The summary in lines, escaped and painted. `evidence` is how many lines of it are shown for
+/// equal failures: none where they were shown when it happened.
+pub fn summary_lines(summary: &Summary, finish: &Finish, evidence: usize, ui: &Ui) -> Vec<String> {
+    let mut lines = vec![verdict(summary, finish, ui)];
     if let Some(reason) = &summary.reason
         && summary.breach.as_ref() != Some(reason)
     {
@@ -39,8 +46,8 @@ pub fn summary_lines(summary: &Summary, finish: &Finish, ui: &Ui) -> Vec<String>
     if summary.plan.is_some() {
         lines.push(format!("  {}", counts(&summary.counts(), is_back(summary))));
     }
-    lines.extend(clusters(summary, ui));
-    lines.extend(elsewhere(summary, ui));
+    lines.extend(clusters(summary, evidence, ui));
+    lines.extend(elsewhere(summary, finish, ui));
     for (target, message) in &summary.warnings {
         let target = target.as_ref().map_or(String::new(), |target| format!("{target}: "));
         lines.push(ui.paint(ui.note(), &format!("warning: {target}{}", display::line(message))));
@@ -56,7 +63,7 @@ fn is_back(summary: &Summary) -> bool {
     }
 }
 
-fn verdict(summary: &Summary, ui: &Ui) -> String {
+fn verdict(summary: &Summary, finish: &Finish, ui: &Ui) -> String {
     let what = match summary.plan.as_ref().and_then(|plan| plan.version.as_ref()) {
         Some(version) => display::line(&version.to_string()).into_owned(),
         None if is_back(summary) => "the last good versions".to_owned(),
@@ -80,7 +87,8 @@ fn verdict(summary: &Summary, ui: &Ui) -> String {
         Some(Exit::Refused | Exit::Usage) => {
             (ui.bad(), format!("{what}: refused; nothing was touched"))
         }
-        None => (ui.bad(), format!("{what}: no end is recorded: it runs still, or died")),
+        None if finish.running => (ui.note(), format!("{what}: still running")),
+        None => (ui.bad(), format!("{what}: the run DIED: it has no end")),
     };
     let code = summary.exit.map_or(String::new(), |exit| format!(", exit {}", exit.code()));
     let run = summary.info.as_ref().map_or(String::new(), |info| format!("run {}, ", info.run));
@@ -108,7 +116,7 @@ fn counts(counts: &Counts, back: bool) -> String {
 }
 
 /// Equal failures once, with the hosts that met them.
-fn clusters(summary: &Summary, ui: &Ui) -> Vec<String> {
+fn clusters(summary: &Summary, evidence: usize, ui: &Ui) -> Vec<String> {
     let mut lines = Vec::new();
     for cluster in summary.clusters() {
         let hosts = count(cluster.targets.len(), "host");
@@ -118,46 +126,52 @@ fn clusters(summary: &Summary, ui: &Ui) -> Vec<String> {
         if let Some(hint) = &cluster.failure.hint {
             lines.push(format!("    {} {}", ui.paint(ui.note(), "hint:"), display::line(hint)));
         }
-        lines.extend(failure::evidence(&cluster.failure, super::plain::EVIDENCE));
+        lines.extend(failure::evidence(&cluster.failure, evidence));
     }
     lines
 }
 
 /// What the failures of a cluster have in common: without the name of the first host.
 fn common(cluster: &Cluster) -> String {
-    let failure = &cluster.failure;
-    let named = |target: &Target| failure.attempted.contains(target.as_str());
-    if cluster.targets.iter().any(named) {
-        return format!("{}: {}", failure.stage, display::line(&failure.cause));
+    match cluster.targets.first() {
+        Some(first) => failure::in_stage(&cluster.failure, first),
+        None => display::line(&cluster.failure.cause).into_owned(),
     }
-    let told = failure::told(failure);
-    let stage = failure.stage.as_str();
-    if told.starts_with(stage) { told } else { format!("{stage}: {told}") }
-}
-
-fn names(targets: &[Target]) -> String {
-    let shown: Vec<&str> = targets.iter().take(NAMED).map(Target::as_str).collect();
-    let more = targets.len().saturating_sub(NAMED);
-    if more > 0 { format!("{} and {more} more", shown.join(", ")) } else { shown.join(", ") }
 }
 
 /// What each host serves that is not where it should be.
-fn elsewhere(summary: &Summary, ui: &Ui) -> Vec<String> {
+fn elsewhere(summary: &Summary, finish: &Finish, ui: &Ui) -> Vec<String> {
     let mut table = Table::default();
     for (target, ended) in summary.in_order() {
-        if !ended.end.as_ref().is_some_and(End::is_success) {
-            let end = ended.end.as_ref().map_or("not ended".to_owned(), failure::end);
-            table.row([target.to_string(), end, serves(ended)]);
+        match &ended.end {
+            Some(end) if end.is_success() => {}
+            Some(end) => table.row([target.to_string(), failure::end(end), serves(ended)]),
+            None if finish.running => {
+                table.row([target.to_string(), at(ended), String::new()]);
+            }
+            None => table.row([target.to_string(), "not ended".to_owned(), serves(ended)]),
         }
     }
     let rows = table.lines();
     if rows.is_empty() {
         return Vec::new();
     }
-    let title = if is_back(summary) { "not brought back:" } else { "not on it:" };
+    let title = match (finish.running, is_back(summary)) {
+        (true, _) => "at work:",
+        (false, true) => "not brought back:",
+        (false, false) => "not on it:",
+    };
     let mut lines = vec![String::new(), ui.paint(ui.strong(), title)];
     lines.extend(rows.into_iter().map(|row| format!("  {row}")));
     lines
+}
+
+/// The stage that a target is in.
+fn at(summary: &TargetSummary) -> String {
+    match &summary.stage {
+        Some((stage, detail)) => stage_name(*stage, detail.as_deref(), false),
+        None => "waiting, or done".to_owned(),
+    }
 }
 
 fn serves(summary: &TargetSummary) -> String {
@@ -170,11 +184,11 @@ fn serves(summary: &TargetSummary) -> String {
         Some(End::Reverted { .. }) => planned(change.and_then(|change| change.back.as_ref())),
         Some(End::NotAttempted) => planned(change.and_then(|change| change.from.as_ref())),
         Some(End::Failed { served, .. }) => match served {
-            Served::NeverAsked => "serves what it served before".to_owned(),
+            Served::NeverAsked => "was not asked what it serves; nothing was changed".to_owned(),
             served => format!("serves {}", failure::served(served)),
         },
         Some(End::Unreachable { served: Served::NeverAsked, .. }) => {
-            "nobody could ask what it serves".to_owned()
+            "could not be asked what it serves; nothing was changed".to_owned()
         }
         Some(End::Unreachable { served, .. }) => format!("last known: {}", failure::served(served)),
         Some(End::Unknown { one_of, .. }) => {
@@ -189,7 +203,7 @@ fn serves(summary: &TargetSummary) -> String {
 /// What to do next: the one command that finishes the rest, or where to look first.
 fn next(summary: &Summary, finish: &Finish, ui: &Ui) -> Vec<String> {
     let refused = summary.exit == Some(Exit::Refused);
-    if summary.unfinished().is_empty() || summary.plan.is_none() || refused {
+    if summary.unfinished().is_empty() || summary.plan.is_none() || refused || finish.running {
         return Vec::new();
     }
     let options = &finish.options;
@@ -214,6 +228,7 @@ fn finishing(summary: &Summary, finish: &Finish) -> String {
     let version = summary.plan.as_ref().and_then(|plan| plan.version.as_ref());
     let version = version.map_or(String::new(), |version| format!(" {}", exact(version, finish)));
     let hosts = match (unfinished.len(), finish.hosts.is_empty()) {
+        (number, true) if number == summary.targets.len() => String::new(),
         (number, _) if number <= NAMED => {
             let names: Vec<&str> = unfinished.iter().map(|target| target.as_str()).collect();
             format!(" --hosts {}", quoted(&names.join(",")))
@@ -255,12 +270,18 @@ pub fn quoted(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use deploy_core::model::{DateTags, VersionId};
+    use deploy_core::model::{DateTags, Target, VersionId};
 
     use super::*;
 
     fn finish(scheme: Scheme) -> Finish {
-        Finish { scheme, options: String::new(), allowed: String::new(), hosts: Vec::new() }
+        Finish {
+            scheme,
+            options: String::new(),
+            allowed: String::new(),
+            hosts: Vec::new(),
+            running: false,
+        }
     }
 
     fn version(name: Option<&str>) -> Version {

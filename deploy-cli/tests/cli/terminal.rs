@@ -107,17 +107,17 @@ fn after_too_many_failures_the_deployer_decides() {
     let mut terminal = Terminal::start(&place, &["deploy"]);
     terminal.shows(&place, "Go on? [y/N]");
     terminal.types("y\n");
-    terminal.shows(&place, "Bring back what was touched (1)? [Y/n]");
+    terminal.shows(&place, "Bring back the 1 host touched so far? [Y/n]");
     terminal.types("n\n");
     terminal.ends(4);
     assert_eq!(place.running(), "broken");
     let mut terminal = Terminal::start(&place, &["deploy"]);
     terminal.shows(&place, "Go on? [y/N]");
     terminal.types("y\n");
-    terminal.shows(&place, "Bring back what was touched (1)? [Y/n]");
+    terminal.shows(&place, "Bring back the 1 host touched so far? [Y/n]");
     // Withdrawn by the signal; the next answer belongs to the next question.
     kill(Pid::from_raw(i32::try_from(terminal.child.id()).unwrap()), Signal::SIGINT).unwrap();
-    terminal.shows(&place, "Interrupted. Bring back what was touched (1)? [Y/n]");
+    terminal.shows(&place, "stopping after the stages in flight");
     terminal.types("\n");
     terminal.ends(130);
     assert_eq!(place.running(), "one");

@@ -1,0 +1,209 @@
+//! How far a run is: each target's place on its way, from events alone.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use deploy_core::{
+    model::{GroupName, Target},
+    plan::{Change, Direction, Plan, PlannedGroup, Stage, StepMoment, StepPlace, Work},
+    record::{EventKind, StageOutcome},
+};
+
+/// How far a run is. Starts empty; each event is [applied](Progress::apply) in order.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Progress {
+    back: bool,
+    /// How many services are restarted.
+    restarts: usize,
+    groups: BTreeMap<GroupName, GroupProgress>,
+    targets: BTreeMap<Target, TargetProgress>,
+}
+
+#[derive(Debug, Clone)]
+struct GroupProgress {
+    batches: Vec<Vec<Target>>,
+    /// The checks, and steps after them, that a target passes before it is healthy.
+    passes: BTreeSet<String>,
+    size: usize,
+}
+
+#[derive(Debug, Clone)]
+struct TargetProgress {
+    group: GroupName,
+    /// Whether it serves the version, and how many services were restarted since.
+    switched: bool,
+    restarted: usize,
+    /// Whether nothing moves.
+    stays: bool,
+    /// The checks and steps that it has passed since.
+    passed: BTreeSet<String>,
+    fetching: bool,
+    fetched: bool,
+    failed: bool,
+}
+
+/// What became of a group, or of a batch, so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Tally {
+    /// Switched, restarted and checked.
+    pub(super) healthy: usize,
+    /// Failed on the way.
+    pub(super) failed: usize,
+    /// All of them.
+    pub(super) of: usize,
+}
+
+impl Progress {
+    /// Takes one more event.
+    pub(super) fn apply(&mut self, kind: &EventKind) {
+        match kind {
+            EventKind::Planned { plan } => self.plan(plan),
+            EventKind::StageStarted { target, stage: Stage::Fetch, .. } => {
+                if let Some(target) = self.targets.get_mut(target) {
+                    target.fetching = true;
+                }
+            }
+            EventKind::StageFinished { target, stage, detail, rolling_back, outcome } => {
+                // On the way back of a deploy nothing arrives.
+                let forward = self.back || !rolling_back;
+                if forward && let Some(target) = self.targets.get_mut(target) {
+                    target.finished(*stage, detail.as_deref(), outcome);
+                }
+            }
+            EventKind::TargetFinished { target, end } => {
+                if let Some(target) = self.targets.get_mut(target) {
+                    target.failed |= end.is_failure();
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn plan(&mut self, plan: &Plan) {
+        self.back = plan.direction == Direction::Back;
+        self.restarts = plan.restarts.len();
+        for group in &plan.groups {
+            let batches: Vec<Vec<Target>> = group
+                .batches
+                .iter()
+                .map(|batch| batch.iter().map(|change| change.target.clone()).collect())
+                .collect();
+            let size = batches.iter().map(Vec::len).sum::<usize>() + group.lost.len();
+            let group_progress = GroupProgress { batches, passes: passes(plan, group), size };
+            self.groups.insert(group.name.clone(), group_progress);
+            for change in group.batches.iter().flatten() {
+                self.targets.insert(change.target.clone(), TargetProgress::new(group, change));
+            }
+            for lost in &group.lost {
+                let lost_target = TargetProgress { failed: true, ..TargetProgress::of(group) };
+                self.targets.insert(lost.target.clone(), lost_target);
+            }
+        }
+    }
+
+    /// Whether the plan is known.
+    pub(super) fn is_planned(&self) -> bool {
+        !self.groups.is_empty()
+    }
+
+    /// Whether this is a rollback.
+    pub(super) fn is_back(&self) -> bool {
+        self.back
+    }
+
+    /// The group of a target.
+    pub(super) fn group_of(&self, target: &Target) -> Option<&GroupName> {
+        self.targets.get(target).map(|target| &target.group)
+    }
+
+    /// How many batches the group has.
+    pub(super) fn batches(&self, group: &GroupName) -> usize {
+        self.groups.get(group).map_or(0, |group| group.batches.len())
+    }
+
+    /// The targets of a batch.
+    pub(super) fn batch(&self, group: &GroupName, batch: usize) -> &[Target] {
+        self.groups.get(group).and_then(|g| g.batches.get(batch)).map_or(&[], Vec::as_slice)
+    }
+
+    /// How far a group is.
+    pub(super) fn group(&self, name: &GroupName) -> Tally {
+        let members = self.targets.iter().filter(|(_, target)| target.group == *name);
+        let mut tally = self.tally(members.map(|(target, _)| target));
+        tally.of = self.groups.get(name).map_or(0, |group| group.size);
+        tally
+    }
+
+    /// How far the named targets are.
+    pub(super) fn tally<'a>(&self, targets: impl IntoIterator<Item = &'a Target>) -> Tally {
+        let mut tally = Tally::default();
+        for progress in targets.into_iter().filter_map(|target| self.targets.get(target)) {
+            tally.of += 1;
+            tally.failed += usize::from(progress.failed);
+            tally.healthy += usize::from(!progress.failed && self.is_healthy(progress));
+        }
+        tally
+    }
+
+    fn is_healthy(&self, target: &TargetProgress) -> bool {
+        let passes = self.groups.get(&target.group).map(|group| &group.passes);
+        let restarted = target.switched && target.restarted >= self.restarts;
+        (target.stays || restarted) && passes.is_none_or(|all| all.is_subset(&target.passed))
+    }
+
+    /// How many targets have the version beside the live one, of those that fetch it and have not
+    /// failed.
+    pub(super) fn fetched(&self) -> (usize, usize) {
+        let fetching = self.targets.values().filter(|t| t.fetching && !t.failed);
+        fetching.fold((0, 0), |(done, of), t| (done + usize::from(t.fetched), of + 1))
+    }
+}
+
+impl TargetProgress {
+    fn of(group: &PlannedGroup) -> Self {
+        Self {
+            group: group.name.clone(),
+            switched: false,
+            restarted: 0,
+            stays: false,
+            passed: BTreeSet::new(),
+            fetching: false,
+            fetched: false,
+            failed: false,
+        }
+    }
+
+    fn new(group: &PlannedGroup, change: &Change) -> Self {
+        let work = change.work;
+        Self { switched: work == Work::Confirm, stays: work == Work::Nothing, ..Self::of(group) }
+    }
+
+    fn finished(&mut self, stage: Stage, detail: Option<&str>, outcome: &StageOutcome) {
+        let failed = matches!(outcome, StageOutcome::Failed { .. });
+        match (stage, detail) {
+            // What remains to be tidied up makes no healthy target a failed one.
+            (Stage::Finalize, _) => {}
+            _ if failed => self.failed = true,
+            (Stage::Fetch, None) => self.fetched = true,
+            (Stage::Promote, None) => self.switched = true,
+            (Stage::Restart, _) => self.restarted += 1,
+            (Stage::Check, Some(name)) => {
+                self.passed.insert(name.to_owned());
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The checks, and steps after them, that each target of the group passes.
+fn passes(plan: &Plan, group: &PlannedGroup) -> BTreeSet<String> {
+    let ours = |only: &Option<GroupName>| only.as_ref().is_none_or(|name| *name == group.name);
+    let checks = plan.checks.iter().map(|check| &check.policy);
+    let checks = checks.filter(|policy| policy.stage == Stage::Check && ours(&policy.group));
+    let steps = plan.steps.iter().map(|step| &step.policy).filter(|policy| {
+        plan.direction == Direction::Forward
+            && policy.moment == StepMoment::AfterCheck
+            && policy.place == StepPlace::Each
+            && ours(&policy.group)
+    });
+    checks.map(|policy| policy.name.clone()).chain(steps.map(|p| p.name.clone())).collect()
+}
