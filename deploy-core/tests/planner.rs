@@ -102,6 +102,20 @@ fn unchanged_means_live_and_good() {
 }
 
 #[test]
+fn where_a_run_died_nothing_counts_as_unchanged() {
+    let mut held = live(Some("v2"), &["v2"]);
+    held.claim = Some(Claim {
+        run: RunId::new("run").unwrap(),
+        who: "ann".into(),
+        since: Timestamp::UNIX_EPOCH,
+        standing: Standing::Dead,
+    });
+    let plan = make(&deploy(vec![group("all", &["a"])]), &survey(&[("a", held)])).unwrap();
+    let work: Vec<_> = plan.changes().map(|(_, change)| change.work).collect();
+    assert_eq!(work, [Work::Confirm]);
+}
+
+#[test]
 fn the_first_of_several_groups_is_the_canary_unless_one_is_named() {
     let survey = survey(&[("a", live(None, &[])), ("b", live(None, &[]))]);
     let mut groups = vec![group("one", &["a"]), group("two", &["b"])];
