@@ -32,6 +32,8 @@ struct Kept {
     file: Option<File>,
     left: u64,
     last: Option<(Stage, Stream)>,
+    /// Whether the last line is still without its end.
+    is_open: bool,
 }
 
 impl OutputDir {
@@ -47,6 +49,7 @@ impl OutputSink for OutputDir {
             file: open::append(&self.directory.join(file_name(target)), self.mode).ok(),
             left: MOST,
             last: None,
+            is_open: false,
         });
         kept.write(stage, stream, bytes);
     }
@@ -63,11 +66,13 @@ impl Kept {
         let mut text = Vec::with_capacity(bytes.len() + 32);
         if self.last != Some((stage, stream)) {
             let stream = if stream == Stream::Stderr { " (stderr)" } else { "" };
-            text.extend_from_slice(format!("--- {stage}{stream}\n").as_bytes());
+            let end = if self.is_open { "\n" } else { "" };
+            text.extend_from_slice(format!("{end}--- {stage}{stream}\n").as_bytes());
         }
         self.last = Some((stage, stream));
         let room = usize::try_from(self.left).unwrap_or(usize::MAX);
         text.extend_from_slice(&bytes[..bytes.len().min(room)]);
+        self.is_open = bytes.last().map_or(self.is_open, |last| *last != b'\n');
         self.left = self.left.saturating_sub(bytes.len() as u64);
         if self.left == 0 {
             text.extend_from_slice(b"\n--- the rest is not kept\n");
@@ -87,6 +92,21 @@ pub(super) fn file_name(target: &Target) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_heading_begins_a_line() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("h1");
+        let file = open::append(&path, 0o640).ok();
+        let mut kept = Kept { file, left: MOST, last: None, is_open: false };
+        for (stage, bytes) in
+            [(Stage::Fetch, &b"no end"[..]), (Stage::Restart, b"an end\n"), (Stage::Check, b"x")]
+        {
+            kept.write(stage, Stream::Stdout, bytes);
+        }
+        let text = std::fs::read_to_string(path).unwrap();
+        assert_eq!(text, "--- fetch\nno end\n--- restart\nan end\n--- check\nx");
+    }
 
     #[test]
     fn a_target_is_one_plain_file_name() {
