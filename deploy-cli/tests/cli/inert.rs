@@ -63,3 +63,62 @@ fn the_state_directory_of_another_user_is_read_as_hostile() {
     place.cli(&["show", "99991231-235959-ffff"]).never_says("\u{1b}");
     place.cli(&["show", "99991231-235959-fffe"]).ends(1).never_says("root:");
 }
+
+#[test]
+fn host_names_that_are_not_names_are_refused() {
+    let place = Place::new();
+    for name in [
+        "a b",
+        "$(touch owned)",
+        "`touch owned`",
+        "h1;touch owned",
+        "-oProxyCommand=touch owned",
+        "me@-oProxyCommand=touch",
+        "h'1",
+        "h\\\"1",
+        "h1\\nh2",
+        "../h1",
+        "h1/../../h2",
+        "\\u001b[2J",
+        "h\\u202e1",
+        "",
+    ] {
+        place.configure_hosts(&format!("hosts = [\"{name}\"]"), "");
+        for words in [&["plan"][..], &["deploy"], &["status"]] {
+            let ran = place.cli(words).ends(1).says("deploy.toml:").never_says("\u{1b}");
+            assert!(!ran.all().contains('\u{202e}'), "{}", ran.all());
+        }
+    }
+    place.configure("");
+    for filter in ["$(touch owned)", "-oProxyCommand=x", "a b", "h\n1", "\u{1b}[2J", "@/dev/null"] {
+        let ran = place.cli(&["deploy", &format!("--hosts={filter}")]).never_says("\u{1b}");
+        assert!([1, 2].contains(&ran.code), "{filter:?}: {}", ran.all());
+    }
+    for below in ["owned", "repo/owned", "srv/owned", "home/owned"] {
+        assert!(!place.path(below).exists(), "{below}");
+    }
+    place.cli(&["history"]).ends(0).says("no run yet");
+}
+
+#[test]
+fn versions_that_are_options_or_commands_are_only_unknown() {
+    let place = Place::new();
+    for version in [
+        "--upload-pack=touch owned",
+        "-x",
+        "a b",
+        "$(touch owned)",
+        "x\ny",
+        "\u{1b}[2J",
+        "refs/heads/../../x",
+        "main..main",
+        "",
+    ] {
+        let ran = place.cli(&["deploy", "--", version]).never_says("\u{1b}");
+        assert!([1, 2].contains(&ran.code), "{version:?}: {}", ran.all());
+    }
+    for below in ["owned", "repo/owned", "srv/owned", "home/owned"] {
+        assert!(!place.path(below).exists(), "{below}");
+    }
+    assert_eq!(place.live(), "");
+}

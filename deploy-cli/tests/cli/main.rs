@@ -8,5 +8,6 @@ mod deploys;
 mod inert;
 mod place;
 mod reference;
+mod stages;
 mod stops;
 mod terminal;

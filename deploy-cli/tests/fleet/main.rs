@@ -4,8 +4,13 @@
 //! what was seen).
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod claims;
+mod inert;
+mod interrupts;
+mod memory;
 mod network;
 mod rollout;
+mod running;
 mod service;
 mod signals;
 mod stage;

@@ -118,3 +118,33 @@ fn a_connection_cut_while_the_service_restarts_is_never_a_guess() {
     stage.deploy(&v2).exits(0);
     stage.all_serve(&["h1", "h2"], 2);
 }
+
+#[test]
+#[ignore = "needs the fleet (root, systemd-nspawn)"]
+fn a_connection_cut_while_the_link_is_switched_is_unknown_and_never_a_guess() {
+    let stage = Stage::new("cli-cut-promote", 2);
+    lenient(&stage, "\"h[1-2]\"");
+    let v1 = stage.good(1);
+    stage.deploy(&v1).exits(0);
+    // Before the rename of the link, and after it, while the state is written.
+    for (number, renaming) in [(2, "*-cache/live-*"), (3, "*/.state-*")] {
+        stage.make_switch_slow("h2", renaming);
+        let version = stage.good(number);
+        stage.hold("h2");
+        let mut running = stage.start(&["deploy", &version, "--yes"]);
+        running.until_stage(&stage, "h2", "promote");
+        stage.until_held("h2", &running);
+        stage.fleet.cut("h2").unwrap();
+        let ran = running.wait().exits(4).says("h2").says("unknown");
+        ran.says("deploy-cli status").never_says("h2: deployed");
+        stage.all_serve(&["h1"], number);
+        // The host comes back, and what had begun there ends.
+        stage.fleet.join("h2").unwrap();
+        stage.let_go("h2");
+        let live = stage.live("h2").unwrap();
+        assert!([number, number - 1].contains(&live.parse().unwrap()), "{live}");
+        stage.deploy_cli(&["status"]).exits(0).says("h2");
+        stage.deploy(&version).exits(0);
+        stage.all_serve(&["h1", "h2"], number);
+    }
+}

@@ -3,13 +3,15 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::{Child, Command, Output, Stdio},
+    process::{Command, Output, Stdio},
     thread,
     time::{Duration, Instant},
 };
 
 use tempfile::TempDir;
 use xtask::{Fleet, HostKind};
+
+use crate::running::Running;
 
 /// How the service is deployed, but for its groups.
 const BASE: &str = r#"app = "mockbase"
@@ -172,9 +174,69 @@ impl Stage {
         self.run("git", words, &self.repository())
     }
 
+    /// Clones the origin into a checkout of its own.
+    pub fn clone_to(&self, name: &str) -> PathBuf {
+        self.run("git", &["clone", "-q", "origin.git", name], &self.root());
+        self.root().join(name)
+    }
+
+    /// Makes switches on `host` wait within the renaming of `what` (a glob of its arguments) for as
+    /// long as `/run/hold` is there.
+    pub fn make_switch_slow(&self, host: &str, what: &str) {
+        let script = format!(
+            "[ -e /usr/bin/mv.real ] || cp /usr/bin/mv /usr/bin/mv.real\n\
+             cat >/usr/bin/mv.new <<'E'\n\
+             #!/bin/sh\n\
+             case \"$*\" in {what})\n\
+             if [ -e /run/hold ]; then : >/tmp/held; while [ -e /run/hold ]; do sleep 0.1; done; fi;;\n\
+             esac\n\
+             exec /usr/bin/mv.real \"$@\"\n\
+             E\n\
+             chmod 755 /usr/bin/mv.new; mv.real -f /usr/bin/mv.new /usr/bin/mv"
+        );
+        self.on(host, &script);
+    }
+
+    /// Makes starts of the service on `host` wait for as long as `/run/hold` is there.
+    pub fn make_start_slow(&self, host: &str) {
+        self.on(
+            host,
+            "mkdir -p /etc/systemd/system/mockbase.service.d; \
+             printf '[Service]\\nTimeoutStartSec=120\\nExecStartPre=/bin/sh -c \
+             \"if test -e /run/hold; then touch /tmp/held; fi; \
+             while test -e /run/hold; do sleep 0.1; done\"\\n' \
+             > /etc/systemd/system/mockbase.service.d/hold.conf; systemctl daemon-reload",
+        );
+    }
+
+    /// From now on, what was made slow on `host` waits.
+    pub fn hold(&self, host: &str) {
+        self.on(host, "rm -f /tmp/held; touch /run/hold");
+    }
+
+    /// Lets what waits on `host` go on.
+    pub fn let_go(&self, host: &str) {
+        self.on(host, "rm -f /run/hold");
+    }
+
+    /// Waits until something waits on `host`.
+    #[track_caller]
+    pub fn until_held(&self, host: &str, running: &Running) {
+        let end = Instant::now() + Duration::from_secs(60);
+        while self.on(host, "test -e /tmp/held && echo yes || echo no") != "yes" {
+            assert!(Instant::now() < end, "nothing waits on {host}\n{}", running.said());
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
     /// Runs deploy-cli to its end.
     pub fn deploy_cli(&self, words: &[&str]) -> Ran {
         Ran::of(&self.command(words).stdin(Stdio::null()).output().unwrap())
+    }
+
+    /// Runs deploy-cli to its end in another checkout of the same repository.
+    pub fn deploy_cli_in(&self, checkout: &Path, words: &[&str]) -> Ran {
+        Ran::of(&self.command_in(checkout, words).stdin(Stdio::null()).output().unwrap())
     }
 
     /// Deploys without questions.
@@ -192,9 +254,22 @@ impl Stage {
         Running { child: command.spawn().unwrap(), log, runs_before }
     }
 
+    /// Starts deploy-cli with both of its streams on pipes.
+    pub fn start_piped(&self, words: &[&str]) -> Running {
+        let mut command = self.command(words);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let runs_before = self.journals().len();
+        let log = self.root().join("nothing.log");
+        Running { child: command.spawn().unwrap(), log, runs_before }
+    }
+
     fn command(&self, words: &[&str]) -> Command {
+        self.command_in(&self.repository(), words)
+    }
+
+    fn command_in(&self, checkout: &Path, words: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_deploy-cli"));
-        command.args(words).current_dir(self.repository());
+        command.args(words).current_dir(checkout);
         command.env("HOME", self.home()).env("NO_COLOR", "1");
         for name in ["CI", "SSH_AUTH_SOCK", "SUDO_USER", "GITHUB_ACTOR", "GITLAB_USER_LOGIN"] {
             command.env_remove(name);
@@ -242,7 +317,7 @@ impl Stage {
     }
 
     /// All journals, oldest first.
-    fn journals(&self) -> Vec<PathBuf> {
+    pub fn journals(&self) -> Vec<PathBuf> {
         let runs = self.repository().join(".git/deploy/mockbase");
         let mut found: Vec<PathBuf> = Vec::new();
         let mut directories = vec![runs];
@@ -257,6 +332,12 @@ impl Stage {
         }
         found.sort();
         found
+    }
+
+    /// What the newest run kept of the output of `host`.
+    pub fn kept_output(&self, host: &str) -> Vec<u8> {
+        let journal = self.journals().pop().unwrap();
+        fs::read(journal.with_file_name("output").join(host)).unwrap_or_default()
     }
 
     pub fn root(&self) -> PathBuf {
@@ -278,55 +359,5 @@ impl Stage {
         let output = command.output().unwrap();
         assert!(output.status.success(), "{program} {words:?}: {output:?}");
         String::from_utf8_lossy(&output.stdout).trim().to_owned()
-    }
-}
-
-/// A deploy-cli that is at work.
-pub struct Running {
-    pub child: Child,
-    log: PathBuf,
-    runs_before: usize,
-}
-
-impl Running {
-    /// Waits until the newest journal has an event that `found` accepts. Gives up after a minute,
-    /// so that a hang is a failure with a text.
-    #[track_caller]
-    pub fn until(&mut self, stage: &Stage, what: &str, found: impl Fn(&serde_json::Value) -> bool) {
-        let end = Instant::now() + Duration::from_secs(60);
-        let seen =
-            || stage.journals().len() > self.runs_before && stage.journal().iter().any(&found);
-        while !seen() {
-            assert!(Instant::now() < end, "never seen: {what}\n{}", self.said());
-            let ended = self.child.try_wait().unwrap();
-            assert!(ended.is_none() || seen(), "ended before {what}\n{}", self.said());
-            thread::sleep(Duration::from_millis(20));
-        }
-    }
-
-    /// Waits until `host` has begun `stage_name`.
-    #[track_caller]
-    pub fn until_stage(&mut self, stage: &Stage, host: &str, stage_name: &str) {
-        self.until(stage, &format!("{stage_name} on {host}"), |event| {
-            event["event"] == "stage-started"
-                && event["target"] == host
-                && event["stage"] == stage_name
-        });
-    }
-
-    /// Sends a signal, as `kill -SIGNAL` does.
-    pub fn signal(&self, signal: nix::sys::signal::Signal) {
-        let pid = nix::unistd::Pid::from_raw(self.child.id().try_into().unwrap());
-        nix::sys::signal::kill(pid, signal).unwrap();
-    }
-
-    /// Waits for its end.
-    pub fn wait(mut self) -> Ran {
-        let status = self.child.wait().unwrap();
-        Ran { code: status.code().unwrap_or(-1), stdout: self.said(), stderr: String::new() }
-    }
-
-    fn said(&self) -> String {
-        fs::read_to_string(&self.log).unwrap_or_default()
     }
 }
