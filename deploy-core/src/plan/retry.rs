@@ -24,7 +24,8 @@ impl Default for Retry {
 impl Retry {
     /// How long to wait after attempt `attempt` (from 1) failed; `None` when that was the last.
     pub fn after(self, attempt: u32) -> Option<Duration> {
-        (attempt < self.attempts).then(|| self.backoff * 2u32.saturating_pow(attempt - 1))
+        (attempt < self.attempts)
+            .then(|| self.backoff.saturating_mul(2u32.saturating_pow(attempt.saturating_sub(1))))
     }
 }
 

@@ -22,6 +22,15 @@ use crate::{
 /// to say what it knows. Then it is dropped, and its outcome is unknown.
 const GRACE: Duration = Duration::from_secs(5);
 
+/// Longer than any run, and short enough to be added to the time of any clock.
+const FAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+/// The moment so long from now. A time that no clock reaches, as a configuration may have it, is a
+/// year.
+pub(super) fn from_now(time: Duration) -> Instant {
+    Instant::now() + time.min(FAR)
+}
+
 /// What belongs to all calls of a run.
 #[derive(Debug, Clone)]
 pub(super) struct Caller {
@@ -59,7 +68,7 @@ pub(super) async fn attempt<T, F>(
 where
     F: Future<Output = Result<T, BackendError>>,
 {
-    let deadline = Instant::now() + call.within;
+    let deadline = from_now(call.within);
     let mut number = 1;
     let mut doubt: Option<BackendError> = None;
     loop {
@@ -77,7 +86,7 @@ where
             Err(error) if error.kind() == ErrorKind::Unreachable => doubt.take().unwrap_or(error),
             Err(error) => error,
         };
-        let wait = call.caller.retry.after(number).filter(|wait| Instant::now() + *wait < deadline);
+        let wait = call.caller.retry.after(number).filter(|wait| from_now(*wait) < deadline);
         let (Some(wait), true, true) = (wait, call.repeat, error.kind().is_transient()) else {
             return Err(error);
         };

@@ -112,6 +112,28 @@ async fn a_success_is_marked_once_under_the_lock_and_a_failure_to_do_so_is_a_war
 }
 
 #[tokio::test(start_paused = true)]
+async fn times_that_no_clock_reaches_are_no_obstacle() {
+    let ever = std::time::Duration::MAX;
+    let mut story = Story::new(&[("all", &["h1"])])
+        .fault("h1", Deed::Check, Turn::Nth(1), Fault::Unhealthy("sick".into()))
+        .fault("h1", Deed::Fetch, Turn::Nth(1), Fault::LoseBefore)
+        .pipeline(move |mut backend| {
+            for check in &mut backend.checks {
+                (check.policy.timeout, check.policy.retries) = (ever, 1);
+            }
+            Pipeline::new(backend)
+        });
+    story.strategy.timeouts =
+        Timeouts { connect: ever, fetch: ever, promote: ever, restart: ever, finalize: ever };
+    assert_eq!(story.deploy("v2").await.code(), 0);
+
+    let story = Story::new(&[("all", &["h1"])])
+        .fault("h1", Deed::Fetch, Turn::Nth(1), Fault::LoseBefore)
+        .strategy(|strategy| strategy.retry = Retry { attempts: 9, backoff: ever });
+    assert_eq!(story.deploy("v2").await.code(), 1, "nobody waits that long for a second attempt");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_run_that_is_dropped_gives_its_lock_up() {
     let story = Story::new(&[("all", &["h1"])]);
     let held = Arc::new(AtomicBool::new(false));

@@ -10,7 +10,7 @@ use crate::{
     model::Gate,
     plan::Stage,
     record::{Failure, Served},
-    run::{Leave, Mishap, OwnedCheck},
+    run::{Leave, Mishap, OwnedCheck, attempt::from_now},
 };
 
 /// What is asked, and of which moment.
@@ -36,7 +36,7 @@ impl Post {
 
     /// Repeats the checks until the soak is over; a failure after its own retries is this target's.
     pub(in crate::run) async fn soak(&self, gate: &Gate) -> Result<(), Mishap> {
-        let until = Instant::now() + gate.soak.unwrap_or_default();
+        let until = from_now(gate.soak.unwrap_or_default());
         let cut = self.site.soak_cut.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let interval = gate.interval.max(Duration::from_millis(100));
         loop {
@@ -57,7 +57,7 @@ impl Post {
 
     async fn check(&self, asked: Asked<'_>) -> Result<(), Trouble> {
         let policy = &asked.owned.policy;
-        let until = Instant::now() + policy.timeout;
+        let until = from_now(policy.timeout);
         let mut unhealthy = 0;
         loop {
             let rest = until.saturating_duration_since(Instant::now());
@@ -79,7 +79,7 @@ impl Post {
             };
             // At least a moment between two attempts, whatever the configuration says.
             let interval = policy.interval.max(Duration::from_millis(10));
-            if Instant::now() + interval >= until {
+            if from_now(interval) >= until {
                 return Err(self.give_up(&asked, why).await);
             }
             tokio::select! {
