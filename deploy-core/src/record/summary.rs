@@ -5,10 +5,10 @@ use std::{collections::BTreeMap, time::Duration};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{End, Event, EventKind, Exit, Failure, RunInfo, StopCause, outcome::neutral};
+use super::{End, Event, EventKind, Exit, Failure, RunInfo, Served, StopCause, outcome::neutral};
 use crate::{
     backend::ErrorKind,
-    model::{GroupName, Target},
+    model::{GroupName, Release, Target},
     plan::{Change, Plan, Stage},
 };
 
@@ -190,6 +190,29 @@ impl Summary {
         let left = |summary: &TargetSummary| !summary.end.as_ref().is_some_and(End::is_success);
         let order = self.in_order().into_iter();
         order.filter(|(_, summary)| left(summary)).map(|(target, _)| target).collect()
+    }
+
+    /// What each target served when the run ended, as far as the run knows: `None` where it may be
+    /// one of several. Targets of which the run learnt nothing are left out.
+    pub fn served(&self) -> BTreeMap<Target, Option<Served>> {
+        let served = |summary: &TargetSummary| {
+            let change = summary.change.as_ref();
+            let planned = |of: fn(&Change) -> &Option<Release>| {
+                change.map(|change| Some(Served::from(of(change).clone())))
+            };
+            match &summary.end {
+                Some(End::Deployed | End::Unchanged) => planned(|change| &change.to),
+                Some(End::Reverted { .. }) => planned(|change| &change.back),
+                Some(End::NotAttempted) => planned(|change| &change.from),
+                Some(End::Failed { served, .. } | End::Unreachable { served, .. }) => {
+                    Some(Some(served.clone())).filter(|_| *served != Served::NeverAsked)
+                }
+                // The run died, or nobody could ask.
+                Some(End::Unknown { .. }) | None => change.map(|_| None),
+            }
+        };
+        let known = self.targets.iter();
+        known.filter_map(|(target, summary)| Some((target.clone(), served(summary)?))).collect()
     }
 
     /// The failures, equal ones together: same stage, same kind, and same cause once the target's

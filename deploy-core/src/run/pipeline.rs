@@ -21,7 +21,7 @@ use crate::{
         CheckPolicy, Direction, Plan, PlanRequest, PlannedCheck, PlannedStep, Retry, Stage,
         StepPolicy, Survey, Timeouts, Transition,
     },
-    record::{Clock, Failure, RunId, SystemClock},
+    record::{Clock, End, Failure, RunId, Served, SystemClock},
 };
 
 /// How the targets of a group are acted upon.
@@ -70,6 +70,7 @@ pub struct Pipeline {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) output: Arc<dyn OutputSink>,
     source: Option<Arc<dyn VersionSource>>,
+    last_known: BTreeMap<Target, Served>,
 }
 
 impl Pipeline {
@@ -81,6 +82,7 @@ impl Pipeline {
             clock: Arc::new(SystemClock),
             output: Arc::new(Discard),
             source: None,
+            last_known: BTreeMap::new(),
         }
     }
 
@@ -110,6 +112,15 @@ impl Pipeline {
     #[must_use]
     pub fn with_source(mut self, source: Arc<dyn VersionSource>) -> Self {
         self.source = Some(source);
+        self
+    }
+
+    /// Says what targets served when somebody last knew, such as an earlier run
+    /// ([`Summary::served`](crate::record::Summary::served)). Only told of targets that cannot be
+    /// reached; nothing is ever decided by it.
+    #[must_use]
+    pub fn with_last_known(mut self, served: BTreeMap<Target, Served>) -> Self {
+        self.last_known = served;
         self
     }
 
@@ -181,12 +192,23 @@ impl Pipeline {
                 .map_err(|error| Failure::from_error(Stage::Preflight, target, &error))
         };
         let mut plan = Plan::make(request, survey, release)?;
+        self.fill_in_last_known(&mut plan);
         self.fill_in_words(&mut plan);
         self.fill_in_transitions(&mut plan).await;
         if plan.direction == Direction::Forward && !allow.downgrade {
             refuse_downgrade(&plan)?;
         }
         Ok(plan)
+    }
+
+    /// A target that could not be reached is last known to serve what it did then.
+    fn fill_in_last_known(&self, plan: &mut Plan) {
+        for lost in plan.groups.iter_mut().flat_map(|group| &mut group.lost) {
+            let silent = matches!(lost.end(), End::Unreachable { served: Served::NeverAsked, .. });
+            if let Some(served) = self.last_known.get(&lost.target).filter(|_| silent) {
+                lost.served = served.clone();
+            }
+        }
     }
 
     /// Says in words what is restarted, checked and run, where the request did not.

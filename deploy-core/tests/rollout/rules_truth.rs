@@ -1,12 +1,13 @@
 //! Rules 18, 22 and 23: what is said at the end is so; and what a panic does.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use deploy_core::{
     backend::ErrorKind,
     plan::Stage,
     record::{End, EventKind, Failure, Served},
-    testing::{Fault, Turn},
+    run::Pipeline,
+    testing::{Fault, Fleet, Turn},
 };
 
 use super::rig::*;
@@ -38,6 +39,39 @@ async fn rule_18_every_planned_target_is_named_with_its_end() {
     assert_eq!((counts.planned, counts.open), (6, 0));
     let End::Unreachable { served, .. } = ending.end("h1") else { panic!() };
     assert_eq!(*served, Served::NeverAsked);
+}
+
+#[tokio::test(start_paused = true)]
+async fn rule_18_who_cannot_be_reached_is_last_known_to_serve_what_an_earlier_run_saw() {
+    let names = ["h1", "h2", "h3", "h4"];
+    let groups: [(&str, &[&str]); 1] = [("all", &names)];
+    let first = Story::new(&groups)
+        .allow(0, "3")
+        .fault("h2", Deed::Check, Turn::Nth(1), Fault::Unhealthy("sick".into()))
+        .fault("h3", Deed::Promote, Turn::Nth(1), Fault::DieBefore)
+        .cut("h4")
+        .deploy("v2")
+        .await;
+    let known = first.summary.served();
+    let serves = |id: &str| Served::Release { release: Fleet::release_of(&version(id)) };
+    assert_eq!(known[&target("h1")], Some(serves("v2")));
+    assert_eq!(known[&target("h2")], Some(serves("v1")));
+    assert_eq!(known[&target("h3")], None, "one of two");
+    assert!(!known.contains_key(&target("h4")), "never asked");
+
+    let known: BTreeMap<_, _> =
+        known.into_iter().filter_map(|(target, served)| Some((target, served?))).collect();
+    let pipeline = move |backend| Pipeline::new(backend).with_last_known(known.clone());
+    let next = Story::again(&first, &groups, "run-2").allow(0, "3").cut("h1").pipeline(pipeline);
+    let next = next.fault("h2", Deed::Live, Turn::Always, Fault::Fail(ErrorKind::Denied));
+    let ending = next.deploy("v3").await;
+    let served = |name: &str| match ending.end(name) {
+        End::Failed { served, .. } | End::Unreachable { served, .. } => served.clone(),
+        end => panic!("{name}: {end:?}"),
+    };
+    assert_eq!(served("h1"), serves("v2"), "last known");
+    assert_eq!(served("h2"), Served::NeverAsked, "it answered, and did not say");
+    assert_eq!(served("h3"), Served::NeverAsked);
 }
 
 #[tokio::test(start_paused = true)]

@@ -269,7 +269,8 @@ impl SshTransport {
             .env("DEPLOY_PREVIOUS_VERSION", previous)
             .env("DEPLOY_TARGET", target.as_str());
         let mut scope = scope.clone();
-        scope.deadline = scope.deadline.min(Instant::now() + step.timeout);
+        let own = Instant::now().checked_add(step.timeout);
+        scope.deadline = own.map_or(scope.deadline, |own| own.min(scope.deadline));
         let attempted = format!("run the step {:?} on {target}", step.name);
         self.sessions.run(target, &script, &scope).await?.require_success(attempted).map(drop)
     }
