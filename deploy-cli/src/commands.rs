@@ -4,6 +4,7 @@ mod config;
 mod deploy;
 mod history;
 mod init;
+mod last_known;
 mod lock;
 mod plan;
 mod rollback;

@@ -83,9 +83,11 @@ pub(super) async fn run(context: &Context, wish: &Wish) -> Result<Exit, CommandE
     let signals = Signals::listen(stop.clone())
         .map_err(|error| CommandError::because("listen for signals", error))?;
     let lock = take_lock(context, &project, &run, wish, &stop).await?;
+    let known = super::last_known::last_known(&project.state, &request.groups);
     let directory = RunDir::make(&project.state, &run)?;
     let (observers, notifications) = observers(context, &project, &directory, &deployer)?;
     let pipeline = wired.pipeline.clone().with_output(Arc::new(directory.output()));
+    let pipeline = pipeline.with_last_known(known);
     let begun = pipeline.begin(Begin {
         info: info(&project, &run, wish),
         lock: Some(lock),

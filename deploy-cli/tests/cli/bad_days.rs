@@ -108,3 +108,18 @@ fn a_run_in_ci_without_a_state_directory_is_warned() {
     place.ran(&output).ends(0).never_says("set `state_dir`");
     assert!(state.join("mockbase/default/runs").is_dir());
 }
+
+#[test]
+fn a_host_that_cannot_be_reached_is_last_known_to_serve_what_a_run_saw() {
+    let place = Place::new();
+    place.cli(&["deploy"]).ends(0);
+    // As if that run had been with a host that is gone now.
+    let runs = place.path("repo/.git/deploy/mockbase/default/runs");
+    let run = std::fs::read_dir(&runs).unwrap().next().unwrap().unwrap().path();
+    let journal = std::fs::read_to_string(run.join("journal.jsonl")).unwrap();
+    let gone = journal.replace("\"local\"", "\"gone.invalid\"");
+    std::fs::write(run.join("journal.jsonl"), gone).unwrap();
+    place.configure_hosts("hosts = [\"gone.invalid\"]", "");
+    place.version(2, "two");
+    place.cli(&["deploy"]).ends(1).says("last known: release/2026-01-01/1");
+}
