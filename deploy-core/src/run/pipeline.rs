@@ -197,6 +197,7 @@ impl Pipeline {
         self.fill_in_transitions(&mut plan).await;
         if plan.direction == Direction::Forward && !allow.downgrade {
             refuse_downgrade(&plan)?;
+            warn_of_strangers(&mut plan);
         }
         Ok(plan)
     }
@@ -267,28 +268,49 @@ impl Pipeline {
     }
 }
 
-/// Refuses a plan that would take targets backwards (rule 8), and names them.
-fn refuse_downgrade(plan: &Plan) -> Result<(), Refusal> {
-    let backwards: BTreeSet<(&VersionId, &VersionId)> = plan
+/// The targets that move between versions of which the source says one of `relations`.
+fn related(plan: &Plan, relations: &[Relation]) -> Vec<Target> {
+    let pairs: BTreeSet<(&VersionId, &VersionId)> = plan
         .transitions
         .iter()
-        .filter(|t| matches!(t.changes.relation, Relation::Backward | Relation::Diverged))
-        .map(|t| (&t.from, &t.to))
+        .filter(|transition| relations.contains(&transition.changes.relation))
+        .map(|transition| (&transition.from, &transition.to))
         .collect();
-    let pair = |change: &crate::plan::Change| {
+    let moves = |change: &crate::plan::Change| {
         let (from, to) = (change.from.as_ref()?, change.to.as_ref()?);
-        backwards.contains(&(&from.version.id, &to.version.id)).then(|| change.target.clone())
+        pairs.contains(&(&from.version.id, &to.version.id)).then(|| change.target.clone())
     };
-    let targets: Vec<Target> = plan.changes().filter_map(|(_, change)| pair(change)).collect();
-    if targets.is_empty() {
-        return Ok(());
-    }
+    plan.changes().filter_map(|(_, change)| moves(change)).collect()
+}
+
+/// The first ten targets by name, and how many there are besides.
+fn named(targets: &[Target]) -> String {
     let named: Vec<&str> = targets.iter().take(10).map(Target::as_str).collect();
     let more = targets.len() - named.len();
     let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+    format!("{}{more}", named.join(", "))
+}
+
+/// Says where nobody can tell whether targets would be taken backwards (rule 8).
+fn warn_of_strangers(plan: &mut Plan) {
+    let targets = related(plan, &[Relation::Unknown]);
+    if !targets.is_empty() {
+        let targets = named(&targets);
+        plan.warnings.push(format!(
+            "what is live on {targets} is not known here: it may be newer than the version"
+        ));
+    }
+}
+
+/// Refuses a plan that would take targets backwards (rule 8), and names them.
+fn refuse_downgrade(plan: &Plan) -> Result<(), Refusal> {
+    let targets = related(plan, &[Relation::Backward, Relation::Diverged]);
+    if targets.is_empty() {
+        return Ok(());
+    }
     let reason = format!(
-        "what is live on {}{more} is newer than the version, or has what the version lacks",
-        named.join(", ")
+        "what is live on {} is newer than the version, or has what the version lacks",
+        named(&targets)
     );
     let hint = "`--allow-downgrade` deploys it all the same; `rollback` goes to the last good";
     Err(Refusal { targets, ..Refusal::new(reason).with_hint(hint) })

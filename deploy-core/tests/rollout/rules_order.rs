@@ -33,7 +33,11 @@ impl VersionSource for Ordered {
     }
 
     async fn changes(&self, from: &VersionId, to: &VersionId) -> Result<Changes, BackendError> {
-        let relation = if from < to { Relation::Forward } else { Relation::Backward };
+        let relation = match () {
+            () if from.as_str() == "stranger" => Relation::Unknown,
+            () if from < to => Relation::Forward,
+            () => Relation::Backward,
+        };
         Ok(Changes { relation, commits: Vec::new() })
     }
 }
@@ -51,6 +55,17 @@ async fn rule_08_a_downgrade_is_refused_and_names_the_hosts() {
     assert_eq!(refusal.unwrap().targets, [target("h2")]);
     assert_eq!(ending.serving(&["h1", "h2"]), ["v1", "v5"]);
     assert!(ending.began(Stage::Fetch).is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn rule_08_where_nobody_can_tell_it_is_said() {
+    let story = Story::new(&[("all", &["h1", "h2"])]).pipeline(ordered);
+    story.fleet.install(&target("h2"), &version("stranger"));
+    let ending = story.deploy("v3").await;
+    assert_eq!(ending.code(), 0);
+    let warnings = &ending.summary.plan.as_ref().unwrap().warnings;
+    let told: Vec<_> = warnings.iter().filter(|w| w.contains("may be newer")).collect();
+    assert!(told[..].iter().all(|w| w.contains("live on h2 is")) && told.len() == 1, "{told:?}");
 }
 
 #[tokio::test(start_paused = true)]

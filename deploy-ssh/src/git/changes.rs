@@ -45,8 +45,15 @@ async fn known(git: &Git, id: &VersionId) -> Result<Option<Oid>, BackendError> {
 }
 
 async fn contains(git: &Git, older: &Oid, newer: &Oid) -> Result<bool, BackendError> {
+    let attempted = "compare two commits";
     let args = ["merge-base", "--is-ancestor", older.as_str(), newer.as_str()];
-    Ok(git.ask("compare two commits", &args).await?.ok)
+    let answer = git.ask(attempted, &args).await?;
+    match answer.code {
+        Some(0) => Ok(true),
+        Some(1) => Ok(false),
+        // It could not look: that is no answer.
+        _ => answer.require(attempted).map(|_| false),
+    }
 }
 
 async fn log(git: &Git, range: &str) -> Result<Vec<Commit>, BackendError> {
