@@ -106,6 +106,8 @@ fn row(plan: &Plan, change: &Change) -> Vec<String> {
     let shown = |release: &Option<Release>| release.as_ref().map_or("nothing".into(), show_release);
     let what = match change.work {
         Work::Nothing => format!("{} (unchanged)", shown(&change.to)),
+        // It is good, but was asked for, or a run died here.
+        Work::Confirm if change.back == change.to => format!("{} (again)", shown(&change.to)),
         Work::Confirm => format!("{} (again: it is not known to be good)", shown(&change.to)),
         Work::Move => format!("{} → {}", shown(&change.from), shown(&change.to)),
     };

@@ -98,22 +98,21 @@ fn signals_and_closed_output_while_a_service_restarts() {
 #[ignore = "needs the fleet (root, systemd-nspawn)"]
 fn a_deployer_killed_while_it_rolls_back_leaves_what_the_next_one_understands() {
     let stage = Stage::new("cli-killed-back", 2);
-    stage.make_switch_slow("h1", "*-cache/live-*");
-    stage.make_start_slow("h1");
     stage.reconfigure("status = 200\ntimeout = \"15s\"", "status = 200\ntimeout = \"5s\"");
     let v1 = stage.good(1);
     stage.deploy(&v1).exits(0);
     let v2 = stage.with_server(2, "import time\nwhile True: time.sleep(1)\n");
     for at in ["promote", "restart"] {
+        if at == "promote" {
+            stage.make_switch_slow("h1", "*-cache/live-*");
+        } else {
+            stage.make_switch_slow("h1", "nothing");
+            stage.make_start_slow("h1");
+        }
         let mut running = stage.start(&["deploy", &v2, "--yes", "--redeploy"]);
         running.until_stage(&stage, "h1", "check");
         stage.hold("h1");
         stage.until_held("h1", &running);
-        if at == "restart" {
-            // On to the restart, and held there.
-            stage.on("h1", "rm -f /run/hold; sleep 0.2; rm -f /tmp/held; touch /run/hold");
-            stage.until_held("h1", &running);
-        }
         running.signal(Signal::SIGKILL);
         running.wait();
         stage.let_go("h1");
