@@ -73,6 +73,7 @@ fn filtered(
             FilterError::Unmatched { .. } | FilterError::Nothing => {
                 Some("`deploy-cli status` lists the hosts".to_owned())
             }
+            FilterError::Empty => Some("leave it out to mean all hosts".to_owned()),
             FilterError::Part(..) | FilterError::File(..) => None,
         };
         let error = CommandError::refused(error);

@@ -3,12 +3,22 @@
 mod filter;
 mod pattern;
 
-use std::path::Path;
+use std::{
+    fs::File,
+    io::{self, Read},
+    path::Path,
+};
 
 use deploy_core::model::Target;
 
 pub use filter::{Filter, FilterError};
 pub use pattern::{PatternError, expand};
+
+/// The longest file of hosts that is read.
+const LONGEST: u64 = 16 << 20;
+
+/// The most hosts that one file may stand for.
+const MOST: usize = 100_000;
 
 /// Why a file of hosts was refused.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +43,12 @@ pub enum HostsFileError {
         #[source]
         source: PatternError,
     },
+    /// It stands for more hosts than anybody means.
+    #[error("{path} stands for more than {MOST} hosts")]
+    TooMany {
+        /// The file.
+        path: String,
+    },
 }
 
 /// Reads a file with one host a line; empty lines and what follows a `#` are left out, ranges such
@@ -42,7 +58,7 @@ pub enum HostsFileError {
 /// [`HostsFileError`] with the line that is no host.
 pub fn read_file(path: &Path) -> Result<Vec<Target>, HostsFileError> {
     let shown = path.display().to_string();
-    let text = std::fs::read_to_string(path)
+    let text = read_bounded(path)
         .map_err(|source| HostsFileError::Unreadable { path: shown.clone(), source })?;
     let mut targets = Vec::new();
     for (index, line) in text.lines().enumerate() {
@@ -56,6 +72,18 @@ pub fn read_file(path: &Path) -> Result<Vec<Target>, HostsFileError> {
             source,
         })?;
         targets.extend(expanded);
+        if targets.len() > MOST {
+            return Err(HostsFileError::TooMany { path: shown });
+        }
     }
     Ok(targets)
+}
+
+fn read_bounded(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    File::open(path)?.take(LONGEST + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > LONGEST {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "longer than 16 MiB"));
+    }
+    Ok(text)
 }

@@ -24,6 +24,9 @@ pub enum FilterError {
         /// The configured hosts that it might mean.
         near: Vec<String>,
     },
+    /// It is empty: an unset variable, most likely, where all hosts are not what was meant.
+    #[error("--hosts is empty")]
+    Empty,
     /// All together match none.
     #[error("--hosts matches no host")]
     Nothing,
@@ -51,8 +54,14 @@ impl Filter {
     /// [`FilterError`] when a part cannot be read.
     pub fn parse(texts: &[String], directory: &Path) -> Result<Self, FilterError> {
         let mut parts = Vec::new();
-        for text in texts.iter().flat_map(|text| split(text)) {
-            parts.push(Part::parse(&text, directory)?);
+        for text in texts {
+            let split = split(text);
+            if split.is_empty() {
+                return Err(FilterError::Empty);
+            }
+            for part in split {
+                parts.push(Part::parse(&part, directory)?);
+            }
         }
         Ok(Self { parts })
     }
@@ -198,6 +207,9 @@ mod tests {
 
     #[test]
     fn what_matches_nothing_is_said() {
+        for empty in [&[""][..], &[" , "], &["h01", ""]] {
+            assert!(matches!(kept(empty), Err(FilterError::Empty)), "{empty:?}");
+        }
         assert!(matches!(kept(&["x*"]), Err(FilterError::Unmatched { .. })));
         assert!(matches!(kept(&["h01,!h*"]), Err(FilterError::Nothing)));
         let Err(FilterError::Unmatched { near, .. }) = kept(&["h04"]) else { panic!("accepted") };

@@ -40,11 +40,8 @@ pub(super) fn expand_text(text: &str) -> Result<Vec<String>, PatternError> {
     while let Some((before, after)) = rest.split_once('[') {
         let (range, behind) =
             after.split_once(']').ok_or_else(|| PatternError::Bracket(text.to_owned()))?;
-        let members = if range.contains(':') {
-            vec![format!("[{range}]")]
-        } else {
-            members(range).ok_or_else(|| PatternError::Range(format!("[{range}]")))?
-        };
+        let members =
+            if range.contains(':') { vec![format!("[{range}]")] } else { members(range, text)? };
         if names.len().saturating_mul(members.len()) > MOST {
             return Err(PatternError::TooMany(text.to_owned()));
         }
@@ -63,7 +60,9 @@ pub(super) fn expand_text(text: &str) -> Result<Vec<String>, PatternError> {
     Ok(names)
 }
 
-fn members(range: &str) -> Option<Vec<String>> {
+/// What the `range` within the brackets of `text` stands for.
+fn members(range: &str, text: &str) -> Result<Vec<String>, PatternError> {
+    let unreadable = || PatternError::Range(format!("[{range}]"));
     let mut members = Vec::new();
     for part in range.split(',') {
         let (first, last) = part.split_once('-').unwrap_or((part, part));
@@ -71,16 +70,20 @@ fn members(range: &str) -> Option<Vec<String>> {
             !text.is_empty() && text.len() < 10 && text.bytes().all(|b| b.is_ascii_digit())
         };
         if !digits(first) || !digits(last) {
-            return None;
+            return Err(unreadable());
         }
-        let (low, high): (usize, usize) = (first.parse().ok()?, last.parse().ok()?);
-        if low > high || high - low >= MOST {
-            return None;
+        let number = |text: &str| text.parse::<usize>().map_err(|_| unreadable());
+        let (low, high) = (number(first)?, number(last)?);
+        if low > high {
+            return Err(unreadable());
+        }
+        if high - low >= MOST - members.len() {
+            return Err(PatternError::TooMany(text.to_owned()));
         }
         let width = first.len();
         members.extend((low..=high).map(|number| format!("{number:0width$}")));
     }
-    Some(members)
+    Ok(members)
 }
 
 #[cfg(test)]
@@ -106,5 +109,14 @@ mod tests {
         {
             assert!(expand(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_range_that_is_far_too_large_is_said_to_be() {
+        for bad in ["h[1-99999999]", "h[0-99999,0-99999]", "h[1-999][1-999]"] {
+            let error = expand(bad).unwrap_err();
+            assert!(matches!(error, PatternError::TooMany(_)), "{bad}: {error}");
+        }
+        assert_eq!(names("h[0-99999]").len(), MOST);
     }
 }
