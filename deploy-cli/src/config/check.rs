@@ -1,6 +1,6 @@
 //! What types cannot say: exactly one kind of check, names told apart, hosts named once.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, path::Path};
 
 use super::{
     CheckSection, Config, GroupSection, RestartMethod, RestartSection, StepStage, error::Told,
@@ -12,6 +12,7 @@ pub(super) fn check(config: &Config) -> Result<(), Told> {
     if !config.layout.path.is_absolute() {
         return Err(told(["layout", "path"], "must be an absolute path on the hosts"));
     }
+    check_plain(config)?;
     if let Some(restart) = &config.restart {
         check_restart(restart)?;
     }
@@ -38,6 +39,47 @@ pub(super) fn check(config: &Config) -> Result<(), Told> {
         }
     }
     Ok(())
+}
+
+/// What would quietly mean something else: an empty text (which is what an unset variable leaves)
+/// a number of none, a home that only a shell knows.
+fn check_plain(config: &Config) -> Result<(), Told> {
+    if let Some(directory) = &config.state_dir {
+        check_path(&["state_dir"], directory)?;
+    }
+    if let Some(file) = &config.ssh.config {
+        check_path(&["ssh", "config"], file)?;
+    }
+    let texts: [(&[&str], Option<&str>); 5] = [
+        (&["ssh", "user"], config.ssh.user.as_deref()),
+        (&["version", "branch"], config.version.branch.as_deref()),
+        (&["version", "remote"], config.version.remote.as_deref()),
+        (&["layout", "service_user"], config.layout.service_user.as_deref()),
+        (&["notify", "command"], config.notify.as_ref().map(|notify| notify.command.as_str())),
+    ];
+    for (key, text) in texts {
+        if text.is_some_and(|text| text.trim().is_empty()) {
+            return Err(told(key.iter().copied(), "is empty"));
+        }
+    }
+    if config.run.attempts == Some(0) {
+        return Err(told(["run", "attempts"], "the first attempt counts: give a number from 1"));
+    }
+    if config.ssh.max_starts == Some(0) {
+        return Err(told(["ssh", "max_starts"], "nothing would ever start: give a number from 1"));
+    }
+    Ok(())
+}
+
+fn check_path(key: &[&str], path: &Path) -> Result<(), Told> {
+    let refuse = |problem| Err(told(key.iter().copied(), problem));
+    match path.to_str() {
+        Some(text) if text.trim().is_empty() => refuse("is empty"),
+        Some(text) if text.starts_with('~') => {
+            refuse("`~` is not expanded here: give the whole path")
+        }
+        _ => Ok(()),
+    }
 }
 
 fn check_restart(restart: &RestartSection) -> Result<(), Told> {

@@ -5,21 +5,38 @@ use std::{fmt, str::FromStr, time::Duration};
 use jiff::SignedDuration;
 use serde::{Deserialize, Deserializer, de};
 
-/// A span of time that was written as text.
+/// The longest span that is taken: a deadline further away is a slip, and could not be reckoned.
+const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
+
+/// A span of time that was written as text: longer than none, and no longer than a year.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Span(pub Duration);
 
 /// Why a text is no span of time.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not a span of time such as \"120s\", \"5m\" or \"1h30m\"")]
-pub struct ParseSpanError(String);
+#[non_exhaustive]
+pub enum ParseSpanError {
+    /// It cannot be read.
+    #[error("{0:?} is not a span of time such as \"120s\", \"5m\" or \"1h30m\"")]
+    Unreadable(String),
+    /// Nothing can be done, or waited for, in no time.
+    #[error("{0:?} is no time at all: leave the key out to have its default")]
+    Zero(String),
+    /// It is a slip.
+    #[error("{0:?} is longer than a year")]
+    TooLong(String),
+}
 
 impl FromStr for Span {
     type Err = ParseSpanError;
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let refuse = || ParseSpanError(text.to_owned());
-        let span: SignedDuration = text.parse().map_err(|_| refuse())?;
-        Duration::try_from(span).map(Self).map_err(|_| refuse())
+        let unreadable = || ParseSpanError::Unreadable(text.to_owned());
+        let span: SignedDuration = text.parse().map_err(|_| unreadable())?;
+        match Duration::try_from(span).map_err(|_| unreadable())? {
+            Duration::ZERO => Err(ParseSpanError::Zero(text.to_owned())),
+            span if span > LONGEST => Err(ParseSpanError::TooLong(text.to_owned())),
+            span => Ok(Self(span)),
+        }
     }
 }
 
@@ -68,7 +85,7 @@ mod tests {
         assert_eq!(span("120s"), Duration::from_secs(120));
         assert_eq!(span("1h30m"), Duration::from_secs(5400));
         assert_eq!(span("500ms"), Duration::from_millis(500));
-        for bad in ["", "120", "-5s", "soon"] {
+        for bad in ["", "120", "-5s", "soon", "0s", "0h0m", "8785h", "2000000000000h"] {
             assert!(bad.parse::<Span>().is_err(), "{bad}");
         }
         let shown = [400, 12_000, 185_000, 7_800_000].map(|ms| short(Duration::from_millis(ms)));

@@ -106,6 +106,9 @@ fn plain(kind: &str) -> String {
         "u16" => "a number from 0 to 65535".to_owned(),
         "u32" | "u64" | "usize" => "a whole number, not negative".to_owned(),
         "path string" => "a path".to_owned(),
+        "a sequence" | "sequence" => "a list".to_owned(),
+        "map" => "a table".to_owned(),
+        section if section.starts_with("struct ") => "a table".to_owned(),
         other => other.replace("unsigned int", "the number").replace("signed int", "the number"),
     }
 }

@@ -1,7 +1,8 @@
 //! The layers of the configuration, read and merged: later wins.
 
 use std::{
-    io,
+    fs::File,
+    io::{self, Read},
     path::{Path, PathBuf},
 };
 
@@ -18,6 +19,9 @@ use super::{
     error::{Told, show_key, suggest, tell},
     locate::{self, Layer, Origin, Place},
 };
+
+/// The longest file that is read.
+const LONGEST: u64 = 4 << 20;
 
 /// Where to look for configuration, and what the command line says.
 #[derive(Debug, Clone, Default)]
@@ -104,13 +108,14 @@ pub fn load(wanted: &Wanted) -> Result<Loaded, ConfigError> {
     }
     base.push(read(&file)?);
 
+    let variables = variables()?;
     let environments = environments(&base)?;
-    let environment = choose(wanted, &base, &environments)?;
+    let environment = choose(wanted, &base, variables.as_ref(), &environments)?;
     // Every overlay is checked, so that a mistake in one is found before the day it is needed.
     for name in environments.iter().filter(|name| Some(*name) != environment.as_ref()) {
-        extract(&with_overlay(&base, Some(name)))?;
+        extract(&with_overlay(&base, variables.as_ref(), Some(name))?)?;
     }
-    let layers = with_overlay(&base, environment.as_ref());
+    let layers = with_overlay(&base, variables.as_ref(), environment.as_ref())?;
     let (config, values) = extract(&layers)?;
     Ok(Loaded { config, environment, file, layers, values })
 }
@@ -130,7 +135,7 @@ fn nearest(cwd: &Path, top: Option<&Path>) -> Option<PathBuf> {
 }
 
 fn read(path: &Path) -> Result<Layer, ConfigError> {
-    let text = std::fs::read_to_string(path)
+    let text = read_bounded(path)
         .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
     let syntax = |message: &str, start: usize| ConfigError::Syntax {
         path: path.to_owned(),
@@ -145,6 +150,15 @@ fn read(path: &Path) -> Result<Layer, ConfigError> {
         .map_err(|error| syntax(&error.to_string(), 0))?;
     let origin = Origin::File { path: path.to_owned(), text, under: Vec::new() };
     Ok(Layer { origin, values })
+}
+
+fn read_bounded(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    File::open(path)?.take(LONGEST + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > LONGEST {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "longer than 4 MiB"));
+    }
+    Ok(text)
 }
 
 trait OrMissing {
@@ -187,9 +201,11 @@ fn environments(base: &[Layer]) -> Result<Vec<Environment>, ConfigError> {
 fn choose(
     wanted: &Wanted,
     base: &[Layer],
+    variables: Option<&Layer>,
     known: &[Environment],
 ) -> Result<Option<Environment>, ConfigError> {
-    let defaults = base.iter().rev().find_map(|layer| {
+    let mut strongest_first = variables.into_iter().chain(base.iter().rev());
+    let defaults = strongest_first.find_map(|layer| {
         let value = layer.values.get("default_environment")?;
         value.as_str().and_then(|name| Environment::new(name).ok())
     });
@@ -212,7 +228,11 @@ fn choose(
     }
 }
 
-fn with_overlay(base: &[Layer], environment: Option<&Environment>) -> Vec<Layer> {
+fn with_overlay(
+    base: &[Layer],
+    variables: Option<&Layer>,
+    environment: Option<&Environment>,
+) -> Result<Vec<Layer>, ConfigError> {
     let mut layers = base.to_vec();
     if let Some(name) = environment {
         for layer in base {
@@ -224,20 +244,49 @@ fn with_overlay(base: &[Layer], environment: Option<&Environment>) -> Vec<Layer>
             };
             let under = vec!["environment".to_owned(), name.as_str().to_owned()];
             let origin = Origin::File { path: path.clone(), text: text.clone(), under };
-            layers.push(Layer { origin, values: values.clone() });
+            let overlay = Layer { origin, values: values.clone() };
+            // The environment is chosen before its overlay is read.
+            for key in ["default_environment", "environment"] {
+                if overlay.values.contains_key(key) {
+                    let problem = "cannot stand in an environment: it would do nothing".to_owned();
+                    let told = Told { key: vec![key.to_owned()], problem, hint: None };
+                    return Err(place(&[overlay], told));
+                }
+            }
+            layers.push(overlay);
         }
     }
-    let variables = Figment::from(Env::prefixed(VARIABLES).split("__"));
-    if let Ok(mut values) = dict(&variables)
-        && !values.is_empty()
-    {
+    layers.extend(variables.cloned());
+    Ok(layers)
+}
+
+/// The `DEPLOY_CFG__…` variables, if there are any.
+fn variables() -> Result<Option<Layer>, ConfigError> {
+    let refuse = |name: String, problem: &str| ConfigError::Key {
+        place: Place::Variable(name),
+        key: String::new(),
+        problem: problem.to_owned(),
+        hint: None,
+    };
+    for (name, value) in std::env::vars_os() {
+        let shown = name.to_string_lossy().into_owned();
+        let upper = shown.to_ascii_uppercase();
+        let Some(key) = upper.strip_prefix(VARIABLES) else { continue };
+        // Figment passes over a name with an empty part: what it sets would quietly not hold.
+        if key.split("__").any(str::is_empty) || key.contains('.') {
+            return Err(refuse(shown, "names no key: write DEPLOY_CFG__SECTION__KEY"));
+        }
         // An overlay is chosen and merged before the variables are: one in them would do nothing.
-        if let Some(overlay) = values.remove("environment") {
-            values.insert("environment__…".to_owned(), overlay);
+        if key.split("__").next() == Some("ENVIRONMENT") {
+            return Err(refuse(shown, "environments are defined in deploy.toml only"));
         }
-        layers.push(Layer { origin: Origin::Variables, values });
+        if value.to_str().is_none() {
+            return Err(refuse(shown, "is not UTF-8"));
+        }
     }
-    layers
+    let set = Figment::from(Env::prefixed(VARIABLES).split("__"));
+    let values = dict(&set).map_err(|error| refuse(VARIABLES.to_owned(), &error.to_string()))?;
+    Ok((!values.is_empty()).then_some(Layer { origin: Origin::Variables, values }))
 }
 
 /// Hands a layer's values to figment.

@@ -83,7 +83,7 @@ pub enum SchemeName {
 pub struct SshSection {
     /// The user to log in as; else what `~/.ssh/config` says.
     pub user: Option<String>,
-    /// Another file than `~/.ssh/config`.
+    /// Another file than `~/.ssh/config`, beside the configuration.
     pub config: Option<PathBuf>,
     /// How long a connection may take to come about.
     pub connect_timeout: Option<Span>,

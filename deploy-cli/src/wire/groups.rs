@@ -88,7 +88,7 @@ pub fn strategy(run: &RunSection) -> Strategy {
         ..Strategy::default()
     };
     if let Some(attempts) = run.attempts {
-        strategy.retry.attempts = attempts.max(1);
+        strategy.retry.attempts = attempts;
     }
     let given = &run.timeouts;
     let defaults = Timeouts::default();

@@ -60,7 +60,7 @@ pub fn pipeline(
 ) -> Result<Wired, CommandError> {
     let config = &project.loaded.config;
     let layout = layout(&project.loaded)?;
-    let sessions = Sessions::new(ssh_config(config));
+    let sessions = Sessions::new(ssh_config(&project.loaded));
     let process = RunProcess::current()
         .map_err(|error| CommandError::because("learn who this process is", error))?;
     let surroundings =
@@ -195,11 +195,12 @@ fn layout(loaded: &Loaded) -> Result<Layout, CommandError> {
     Ok(layout)
 }
 
-fn ssh_config(config: &Config) -> SshConfig {
-    let section = &config.ssh;
+fn ssh_config(loaded: &Loaded) -> SshConfig {
+    let section = &loaded.config.ssh;
     let mut ssh = SshConfig::default();
     ssh.user.clone_from(&section.user);
-    ssh.config_file.clone_from(&section.config);
+    // As all files that the configuration names: from where it lies, not from where one stands.
+    ssh.config_file = section.config.as_ref().map(|file| loaded.directory().join(file));
     if let Some(span) = section.connect_timeout {
         ssh.connect_timeout = span.0;
     }
@@ -207,7 +208,7 @@ fn ssh_config(config: &Config) -> SshConfig {
         ssh.heartbeat = span.0;
     }
     if let Some(starts) = section.max_starts {
-        ssh.max_starts = starts.max(1);
+        ssh.max_starts = starts;
     }
     ssh
 }
