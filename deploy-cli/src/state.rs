@@ -21,7 +21,7 @@ use deploy_core::{
     model::{App, Environment},
 };
 
-use crate::{error::CommandError, repo::Repo};
+use crate::{display, error::CommandError, repo::Repo};
 
 /// The directory of one app in one environment.
 #[derive(Debug, Clone)]
@@ -95,14 +95,14 @@ impl StateDir {
         Ok(())
     }
 
-    fn file_mode(&self) -> u32 {
-        if self.shared { 0o660 } else { 0o640 }
+    fn file_mode(&self) -> open::Mode {
+        if self.shared { open::Mode::Group } else { open::Mode::Own }
     }
 }
 
 /// Says who holds a lock, since when and why.
 pub fn describe_holder(holder: &Holder) -> String {
-    let mut text = format!("{}@{}", holder.who, holder.host);
+    let mut text = format!("{}@{}", display::line(&holder.who), display::line(&holder.host));
     match &holder.run {
         Some(run) => text.push_str(&format!(" (run {run}, process {})", holder.pid)),
         None => text.push_str(" (by hand)"),
@@ -112,7 +112,7 @@ pub fn describe_holder(holder: &Holder) -> String {
         text.push_str(&format!(" until {}", crate::time::moment(until)));
     }
     if let Some(why) = &holder.why {
-        text.push_str(&format!(": {}", crate::display::line(why)));
+        text.push_str(&format!(": {}", display::line(why)));
     }
     text
 }

@@ -114,7 +114,15 @@ impl FileLock {
             io::ErrorKind::PermissionDenied => ErrorKind::Denied,
             _ => ErrorKind::Broken,
         };
-        BackendError::new(kind, format!("{what} {}", self.path().display())).with_source(error)
+        let error_of = BackendError::new(kind, format!("{what} {}", self.path().display()));
+        let error_of = error_of.with_source(error);
+        match kind {
+            ErrorKind::Denied => error_of.with_hint(
+                "another user's runs live there: share the repository \
+                 (`git config core.sharedRepository group`), or set `state_dir`",
+            ),
+            _ => error_of,
+        }
     }
 }
 
@@ -254,6 +262,27 @@ mod tests {
         let over = Holder { until: Some("2026-01-02T00:00:00Z".parse().unwrap()), ..holder(None) };
         assert_eq!(lock.leave(&over).unwrap(), None);
         assert_eq!(lock.holder().await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn what_a_shared_repository_keeps_is_open_to_its_group() {
+        use std::os::unix::fs::PermissionsExt;
+        let directory = tempfile::tempdir().unwrap();
+        let common_dir = directory.path().join("git");
+        let repo = Repo { top: directory.path().into(), common_dir, shared: true };
+        let state = StateDir::new(None, &repo, &App::new("app").unwrap(), None);
+        state.make().unwrap();
+        let lock = state.lock();
+        assert!(matches!(lock.acquire(&holder(Some("r"))).await.unwrap(), Acquired::Yes(_)));
+        let mode = std::fs::metadata(lock.path()).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o660, "whatever the umask");
+    }
+
+    #[test]
+    fn a_holder_can_be_shown() {
+        let bad = Holder { who: "a\u{1b}[2J\nb".into(), host: "h\u{202e}".into(), ..holder(None) };
+        let shown = super::super::describe_holder(&bad);
+        assert!(!shown.contains(['\u{1b}', '\n', '\u{202e}']), "{shown:?}");
     }
 
     #[tokio::test]

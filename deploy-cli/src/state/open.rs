@@ -1,38 +1,71 @@
 //! Files in a directory that others may write to: never through a symlink, never without bound.
 
 use std::{
-    fs::{File, OpenOptions},
+    fs::{File, OpenOptions, Permissions},
     io::{self, Read},
-    os::unix::fs::OpenOptionsExt,
+    os::unix::fs::{OpenOptionsExt, PermissionsExt},
     path::Path,
 };
 
 use nix::fcntl::OFlag;
 
+/// Who may use a file that is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mode {
+    /// Its owner; the group may read it.
+    Own,
+    /// The group of a shared repository.
+    Group,
+}
+
+impl Mode {
+    fn bits(self) -> u32 {
+        match self {
+            Self::Own => 0o640,
+            Self::Group => 0o660,
+        }
+    }
+}
+
 /// Opens a file for reading and writing, makes it where it is missing, follows no symlink.
-pub(super) fn read_write(path: &Path, mode: u32) -> io::Result<File> {
-    regular(
-        OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(mode)
-            .custom_flags(flags())
-            .open(path)?,
-    )
+pub(super) fn read_write(path: &Path, mode: Mode) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true);
+    existing_or_new(&options, path, mode)
 }
 
 /// Makes a new file; fails where there is one.
-pub(super) fn new(path: &Path, mode: u32) -> io::Result<File> {
-    OpenOptions::new().write(true).create_new(true).mode(mode).custom_flags(flags()).open(path)
+pub(super) fn new(path: &Path, mode: Mode) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true).mode(mode.bits()).custom_flags(flags());
+    let file = options.open(path)?;
+    // The umask of one user must not keep the others of a shared repository out.
+    if mode == Mode::Group {
+        file.set_permissions(Permissions::from_mode(mode.bits()))?;
+    }
+    Ok(file)
 }
 
 /// Opens a file to add to it.
-pub(super) fn append(path: &Path, mode: u32) -> io::Result<File> {
+pub(super) fn append(path: &Path, mode: Mode) -> io::Result<File> {
     let mut options = OpenOptions::new();
-    options.append(true).create(true).mode(mode).custom_flags(flags());
-    regular(options.open(path)?)
+    options.append(true);
+    existing_or_new(&options, path, mode)
+}
+
+fn existing_or_new(options: &OpenOptions, path: &Path, mode: Mode) -> io::Result<File> {
+    let mut existing = options.clone();
+    existing.custom_flags(flags());
+    match existing.open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        found => return regular(found?),
+    }
+    match new(path, mode) {
+        // Another made it in between. What has the access that was asked for is opened again.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        made => drop(made?),
+    }
+    regular(existing.open(path)?)
 }
 
 /// Opens a file that somebody else may have written.

@@ -14,7 +14,10 @@ use deploy_core::{
     plan::Stage,
 };
 
-use super::{StateDir, open};
+use super::{
+    StateDir,
+    open::{self, Mode},
+};
 
 /// The most that is kept of one host's output: a check that floods must not fill the disk.
 const MOST: u64 = 64 * 1024 * 1024;
@@ -23,7 +26,7 @@ const MOST: u64 = 64 * 1024 * 1024;
 #[derive(Debug)]
 pub struct OutputDir {
     directory: PathBuf,
-    mode: u32,
+    mode: Mode,
     files: Mutex<HashMap<Target, Kept>>,
 }
 
@@ -97,7 +100,7 @@ mod tests {
     fn a_heading_begins_a_line() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("h1");
-        let file = open::append(&path, 0o640).ok();
+        let file = open::append(&path, Mode::Own).ok();
         let mut kept = Kept { file, left: MOST, last: None, is_open: false };
         for (stage, bytes) in
             [(Stage::Fetch, &b"no end"[..]), (Stage::Restart, b"an end\n"), (Stage::Check, b"x")]

@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File},
-    io::{self, Read, Seek, SeekFrom},
+    io::{self, BufWriter, Read, Seek, SeekFrom, Write},
     path::PathBuf,
 };
 
@@ -64,7 +64,11 @@ impl RunDir {
     /// A handle by which the plan is kept.
     pub fn plan_keeper(&self) -> impl Fn(&Plan) -> io::Result<()> + Send + 'static {
         let (path, mode) = (self.path.join("plan.json"), self.state.file_mode());
-        move |plan| serde_json::to_writer_pretty(open::new(&path, mode)?, plan).map_err(Into::into)
+        move |plan| {
+            let mut file = BufWriter::new(open::new(&path, mode)?);
+            serde_json::to_writer_pretty(&mut file, plan)?;
+            file.flush()
+        }
     }
 }
 
