@@ -5,13 +5,20 @@
 use std::{process::Stdio, time::Duration};
 
 use deploy_core::record::{Event, EventKind, ObserveError, Observer};
+use nix::{
+    sys::signal::{Signal, killpg},
+    unistd::Pid,
+};
 use tokio::{
-    io::AsyncWriteExt,
-    process::Command,
+    io::{AsyncReadExt, AsyncWriteExt},
+    process::{ChildStderr, Command},
     sync::mpsc::{UnboundedSender, unbounded_channel},
     task::JoinHandle,
     time::timeout,
 };
+
+/// How much of what a command complains about is kept.
+const KEPT: usize = 4096;
 
 /// Tells a command of start and end, one after the other.
 #[derive(Debug)]
@@ -58,31 +65,64 @@ impl Observer for Notifier {
 /// Runs the command once; what went wrong, if anything.
 async fn tell(command: &str, mut event: Vec<u8>, limit: Duration) -> Option<String> {
     event.push(b'\n');
-    let talk = async {
-        let mut child = Command::new("sh")
-            .arg("-c")
-            .arg(command)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .process_group(0)
-            .spawn()?;
-        if let Some(mut stdin) = child.stdin.take() {
-            // A command that does not read its input has not failed.
-            let _ = stdin.write_all(&event).await;
-        }
-        child.wait_with_output().await
+    let spawned = Command::new("sh")
+        .arg("-c")
+        .arg(command)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        // Of its own, so that a Ctrl-C is not meant for it, and that all of it can be killed.
+        .process_group(0)
+        .spawn();
+    let mut child = match spawned {
+        Ok(child) => child,
+        Err(error) => return Some(format!("[notify] command: {error}")),
     };
-    match timeout(limit, talk).await {
-        Ok(Ok(output)) if output.status.success() => None,
-        Ok(Ok(output)) => {
-            let said = String::from_utf8_lossy(&output.stderr);
+    let group = child.id();
+    let (input, complaints) = (child.stdin.take(), child.stderr.take());
+    let talk = async {
+        let feed = async {
+            if let Some(mut input) = input {
+                // A command that does not read its input has not failed.
+                let _ = input.write_all(&event).await;
+            }
+        };
+        let ((), said, status) = tokio::join!(feed, tail(complaints), child.wait());
+        status.map(|status| (status, said))
+    };
+    let told = timeout(limit, talk).await;
+    if told.is_err() {
+        kill_group(group);
+    }
+    match told {
+        Ok(Ok((status, _))) if status.success() => None,
+        Ok(Ok((status, said))) => {
+            let said = String::from_utf8_lossy(&said);
             let last = said.trim().lines().last().unwrap_or_default();
-            Some(format!("[notify] command: {}: {last}", output.status))
+            Some(format!("[notify] command: {status}: {last}"))
         }
         Ok(Err(error)) => Some(format!("[notify] command: {error}")),
         Err(_) => Some(format!("[notify] command: not done after {}", crate::config::short(limit))),
+    }
+}
+
+/// Reads to the end, and keeps the last of it.
+async fn tail(complaints: Option<ChildStderr>) -> Vec<u8> {
+    let mut kept = Vec::new();
+    let Some(mut complaints) = complaints else { return kept };
+    while complaints.read_buf(&mut kept).await.is_ok_and(|read| read > 0) {
+        let surplus = kept.len().saturating_sub(KEPT);
+        kept.drain(..surplus);
+    }
+    kept
+}
+
+/// Kills what the command started, too: what hangs is often not the shell but a child of it.
+fn kill_group(group: Option<u32>) {
+    if let Some(group) = group.and_then(|group| i32::try_from(group).ok()) {
+        // It may have ended just now.
+        let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
     }
 }
 
@@ -97,5 +137,31 @@ mod tests {
         let hung = tell("sleep 60", Vec::new(), Duration::from_millis(50)).await.unwrap();
         assert!(hung.contains("not done"), "{hung}");
         assert_eq!(tell("cat >/dev/null", Vec::new(), Duration::from_secs(60)).await, None);
+    }
+
+    #[tokio::test]
+    async fn a_command_that_hangs_is_killed_with_what_it_started() {
+        let directory = tempfile::tempdir().unwrap();
+        let note = directory.path().join("pid");
+        // Not the shell's last command, so that it is a child.
+        let command = format!("sleep 600 & echo $! >{}; wait; true", note.display());
+        tell(&command, Vec::new(), Duration::from_secs(1)).await.unwrap();
+        let pid = std::fs::read_to_string(note).unwrap();
+        let process = format!("/proc/{}/stat", pid.trim());
+        for _ in 0..500 {
+            let stat = std::fs::read_to_string(&process).unwrap_or_default();
+            if stat.is_empty() || stat.contains(") Z ") {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("still there");
+    }
+
+    #[tokio::test]
+    async fn a_flood_of_complaints_is_not_kept() {
+        let flood = "head -c 100000000 /dev/zero | tr '\\0' x >&2; echo >&2; echo last >&2; exit 1";
+        let failed = tell(flood, Vec::new(), Duration::from_secs(60)).await.unwrap();
+        assert_eq!(failed, "[notify] command: exit status: 1: last");
     }
 }

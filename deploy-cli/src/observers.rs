@@ -40,7 +40,12 @@ impl Touched {
 
 impl Observer for Touched {
     fn observe(&mut self, event: &Event) -> Result<(), ObserveError> {
-        if let EventKind::StageStarted { stage: Stage::Depool | Stage::Promote, .. } = event.kind {
+        // A version that is live but not good is restarted without a promote.
+        if let EventKind::StageStarted {
+            stage: Stage::Depool | Stage::Promote | Stage::Restart | Stage::Rollback,
+            ..
+        } = event.kind
+        {
             self.0.store(true, Ordering::SeqCst);
         }
         Ok(())

@@ -1,6 +1,8 @@
 //! The repository one stands in, as the user's own git sees it.
 
 use std::{
+    ffi::OsStr,
+    os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -24,13 +26,15 @@ impl Repo {
     /// # Errors
     /// Refused where there is none, or git does not trust it.
     pub fn find(directory: &Path) -> Result<Self, CommandError> {
-        let paths = git(
-            directory,
-            &["rev-parse", "--path-format=absolute", "--show-toplevel", "--git-common-dir"],
-        )?;
-        let mut paths = paths.lines().map(PathBuf::from);
-        let (Some(top), Some(common_dir)) = (paths.next(), paths.next()) else {
-            return Err(CommandError::refused("git names no top directory: a bare repository?"));
+        let ask = ["rev-parse", "--path-format=absolute", "--show-toplevel", "--git-common-dir"];
+        let paths = git_bytes(directory, &ask)?;
+        // A path is bytes; one with a line break in it cannot be told from two.
+        let mut paths =
+            paths.split(|byte| *byte == b'\n').map(OsStr::from_bytes).map(PathBuf::from);
+        let (Some(top), Some(common_dir), Some(_), None) =
+            (paths.next(), paths.next(), paths.next(), paths.next())
+        else {
+            return Err(CommandError::refused("the path of the checkout has a line break"));
         };
         let shared = git(directory, &["config", "--get", "core.sharedRepository"])
             .is_ok_and(|value| !matches!(value.trim(), "" | "0" | "false" | "umask" | "0600"));
@@ -72,14 +76,20 @@ impl Repo {
 }
 
 fn git(directory: &Path, arguments: &[&str]) -> Result<String, CommandError> {
+    git_bytes(directory, arguments).map(|said| String::from_utf8_lossy(&said).into_owned())
+}
+
+fn git_bytes(directory: &Path, arguments: &[&str]) -> Result<Vec<u8>, CommandError> {
     let output = Command::new("git")
+        // What it complains about is looked at below.
+        .env("LC_ALL", "C")
         .arg("-C")
         .arg(directory)
         .args(arguments)
         .output()
         .map_err(|error| CommandError::because("run git", error).hint("install git"))?;
     if output.status.success() {
-        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+        return Ok(output.stdout);
     }
     let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
     let error = CommandError::because(format!("git {}", arguments[0]), said.clone());
@@ -91,6 +101,8 @@ fn git(directory: &Path, arguments: &[&str]) -> Result<String, CommandError> {
         ))
     } else if said.contains("not a git repository") {
         error.hint("change into the repository of what you deploy")
+    } else if said.contains("must be run in a work tree") {
+        error.hint("this is a bare repository: change into a checkout of it, or a worktree")
     } else {
         error
     })

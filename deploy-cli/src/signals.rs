@@ -12,7 +12,8 @@ pub struct Signals(JoinHandle<()>);
 
 impl Signals {
     /// Ctrl-C asks `stop` to stop, the second one to kill; SIGTERM asks it to stop without a
-    /// question. SIGHUP stops nothing: a closed terminal must not leave a fleet half-switched.
+    /// question. SIGHUP stops nothing: a closed terminal must not leave a fleet half-switched. Nor
+    /// does SIGXFSZ: a journal that may not grow is a write that fails, and stops the run in order.
     ///
     /// # Errors
     /// Where the system refuses handlers.
@@ -20,12 +21,14 @@ impl Signals {
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
         let mut hangup = signal(SignalKind::hangup())?;
+        let mut file_size = signal(SignalKind::from_raw(nix::libc::SIGXFSZ))?;
         Ok(Self(tokio::spawn(async move {
             loop {
                 tokio::select! {
                     Some(()) = interrupt.recv() => stop.interrupt(),
                     Some(()) = terminate.recv() => stop.request(StopCause::Terminate),
                     Some(()) = hangup.recv() => {}
+                    Some(()) = file_size.recv() => {}
                     else => return,
                 }
             }
