@@ -117,7 +117,7 @@ fn variables_set_keys_and_are_named_when_they_are_wrong() {
     assert_eq!(words, ["layout.keep", "DEPLOY_CFG__LAYOUT__KEEP", "9"]);
     with("DEPLOY_CFG__LAYOUT__SHARED", "[\"log\"]").ends(0).says("[\"log\"]");
     with("DEPLOY_CFG__SSH__USR", "x").ends(1).says("DEPLOY_CFG__SSH__USR: ssh.usr: unknown key");
-    with("DEPLOY_CFG__ENVIRONMENT__BETA__APP", "x").ends(1).says("unknown key");
+    with("DEPLOY_CFG__ENVIRONMENT__BETA__APP", "x").ends(1).says("defined in deploy.toml only");
     with("DEPLOY_LIVE_PATH", "x").ends(0).never_says("DEPLOY_LIVE_PATH");
 }
 

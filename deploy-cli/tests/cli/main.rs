@@ -5,6 +5,7 @@
 mod bad_days;
 mod commands;
 mod deploys;
+mod hostile;
 mod inert;
 mod place;
 mod reference;
