@@ -354,3 +354,14 @@ async fn unchanged_files_share_their_blocks_on_xfs_when_root_may_mount() {
     let notes = ground.live(&transport).await.notes;
     assert!(notes.iter().any(|note| note.contains("share their blocks (xfs)")), "{notes:?}");
 }
+
+#[tokio::test]
+async fn going_back_to_nothing_leaves_alone_what_is_not_ours() {
+    let (ground, transport, one) = deployed().await;
+    fs::remove_file(ground.path()).unwrap();
+    fs::write(ground.path(), "somebody else's").unwrap();
+    let nothing = ground.between(Some(&one), None);
+    transport.promote(&ground.target, &nothing, &scope("r2")).await.unwrap();
+    assert_eq!(fs::read_to_string(ground.path()).unwrap(), "somebody else's");
+    assert!(!ground.cache().join("live").exists());
+}

@@ -1,6 +1,6 @@
 //! One run: under a lock, told to observers, until its summary.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use tokio::time::timeout;
 
@@ -16,6 +16,9 @@ use crate::{
     plan::{Plan, PlanRequest, Stage, Survey},
     record::{End, EventKind, Exit, Failure, Observer, RunInfo, StageOutcome, StopCause, Summary},
 };
+
+/// How long a lock may take to be given up.
+const RELEASE: Duration = Duration::from_secs(30);
 
 /// What a run begins with.
 pub struct Begin {
@@ -73,7 +76,14 @@ impl Run {
         allow: Allowances,
     ) -> Result<Plan, Refusal> {
         let survey = self.connect(request).await?;
-        let plan = self.pipeline.plan_from(request, &survey, allow).await?;
+        let mut signals = self.stop.watch();
+        let plan = tokio::select! {
+            plan = self.pipeline.plan_from(request, &survey, allow) => plan?,
+            cause = signals.next() => {
+                self.ledger.emit(EventKind::StopRequested { cause });
+                return Err(Refusal::interrupted());
+            }
+        };
         self.tell_preflight(&plan);
         self.ledger.sync();
         if self.ledger.is_lost() {
@@ -202,11 +212,15 @@ impl Run {
     }
 
     async fn end(mut self, exit: Exit, reason: Option<String>) -> Summary {
-        if let Some(lock) = self.lock.take()
-            && let Err(error) = lock.release().await
-        {
-            let message = format!("{error}: {}", error.cause());
-            self.ledger.emit(EventKind::Warning { target: None, message });
+        if let Some(lock) = self.lock.take() {
+            let problem = match timeout(RELEASE, lock.release()).await {
+                Ok(Ok(())) => None,
+                Ok(Err(error)) => Some(format!("{error}: {}", error.cause())),
+                Err(_) => Some("give the lock up: no answer within its time".to_owned()),
+            };
+            if let Some(message) = problem {
+                self.ledger.emit(EventKind::Warning { target: None, message });
+            }
         }
         self.ledger.emit(EventKind::RunFinished { exit, reason });
         self.ledger.sync();

@@ -1,9 +1,14 @@
 //! Rules 19 to 21: lost answers, stops, and starting again.
 
+use std::sync::Arc;
+
+use async_trait::async_trait;
 use deploy_core::{
-    backend::{Answer, ErrorKind, Question},
+    backend::{Answer, BackendError, Changes, ErrorKind, Listed, Question, VersionSource},
+    model::{Version, VersionId, VersionRef},
     plan::{OnAbort, Stage},
     record::{End, EventKind, ObserveError, Served, StopCause},
+    run::Pipeline,
     testing::{Fault, Turn},
 };
 
@@ -134,6 +139,39 @@ async fn rule_20_kill_in_each_stage_ends_what_hangs_and_asks_what_is_served() {
             }
         }
     }
+}
+
+/// Never says what lies between two versions.
+#[derive(Debug)]
+struct Silent;
+
+#[async_trait]
+impl VersionSource for Silent {
+    async fn resolve(&self, _: &VersionRef) -> Result<Version, BackendError> {
+        std::future::pending().await
+    }
+
+    async fn list(&self, _: usize) -> Result<Vec<Listed>, BackendError> {
+        std::future::pending().await
+    }
+
+    async fn changes(&self, _: &VersionId, _: &VersionId) -> Result<Changes, BackendError> {
+        std::future::pending().await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn rule_20_a_stop_is_heard_while_the_source_is_asked() {
+    let story = Story::new(&[("all", &["h1"])])
+        .pipeline(|backend| Pipeline::new(backend).with_source(Arc::new(Silent)));
+    let stop = story.stop.clone();
+    let later = async {
+        tokio::time::sleep(MINUTE).await;
+        stop.interrupt();
+    };
+    let (ending, ()) = tokio::join!(story.deploy("v2"), later);
+    assert_eq!(ending.code(), 130);
+    assert_eq!(ending.serving(&["h1"]), ["v1"]);
 }
 
 #[tokio::test(start_paused = true)]
