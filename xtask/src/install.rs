@@ -36,6 +36,9 @@ pub(crate) const BUILD: &[Need] = &[
     Need { package: "python3", sign: Sign::File("/usr/bin/python3") },
 ];
 
+/// What some tests make disks with; they need root, as the fleet does.
+pub(crate) const DISKS: &[Need] = &[program("xfsprogs", "mkfs.xfs")];
+
 /// What test hosts need.
 pub(crate) const FLEET: &[Need] = &[
     program("systemd-container", "systemd-nspawn"),
@@ -44,6 +47,9 @@ pub(crate) const FLEET: &[Need] = &[
     // Through it the deployer asks systemd about units without being root.
     program("dbus", "dbus-daemon"),
 ];
+
+/// Another that installs, another of these tasks for instance, is waited for.
+const WAIT: &str = "-oDPkg::Lock::Timeout=300";
 
 impl Need {
     fn is_met(self) -> bool {
@@ -72,10 +78,10 @@ pub(crate) fn ensure(needs: &[&[Need]], interrupt: &Interrupt) -> Result<(), Tas
     console::headline(&format!("installing {}", packages.join(", ")));
     let mut update = Command::new("apt-get");
     // An index that is a little old will often do: only the installation decides.
-    console::run(update.args(["update", "-q"]), interrupt)?;
+    console::run(update.args(["update", "-q", WAIT]), interrupt)?;
     let mut install = Command::new("apt-get");
     install.env("DEBIAN_FRONTEND", "noninteractive");
-    install.args(["install", "-y", "-q", "--no-install-recommends"]).args(&packages);
+    install.args(["install", "-y", "-q", "--no-install-recommends", WAIT]).args(&packages);
     let status = console::run(&mut install, interrupt)?;
     if status.success() { Ok(()) } else { Err(by_hand()) }
 }

@@ -53,6 +53,11 @@ impl Tally {
         self.failed += steps;
     }
 
+    /// Whether no test has passed or failed.
+    pub(super) fn is_empty(self) -> bool {
+        self.passed + self.failed == 0
+    }
+
     pub(super) fn is_good(self) -> bool {
         self.failed == 0
     }
