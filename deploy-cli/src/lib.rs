@@ -7,7 +7,7 @@
 //! 3. [`wire`]: from the configuration to the engine's groups, strategy and pipeline.
 //! 4. [`state`]: the lock, and where runs are kept.
 //! 5. [`commands`]: one file a command.
-//! 6. [`report`], [`notify`], [`ask`], [`signals`]: how a run meets people.
+//! 6. [`report`], [`notify`], [`ask`], [`signals`], [`echo`]: how a run meets people.
 //!
 //! A site builds its own binary with [`DeployCli`]:
 //!
@@ -25,6 +25,7 @@ pub mod commands;
 pub mod config;
 pub mod context;
 pub mod display;
+pub mod echo;
 pub mod error;
 pub mod hosts;
 pub mod notify;

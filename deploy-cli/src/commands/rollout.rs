@@ -14,6 +14,7 @@ use jiff::Timestamp;
 use crate::{
     ask::Deployer,
     context::{Context, Project},
+    echo::Unechoed,
     error::CommandError,
     hosts::Filter,
     notify::{Notifications, Notifier},
@@ -82,6 +83,7 @@ pub(super) async fn run(context: &Context, wish: &Wish) -> Result<Exit, CommandE
     let stop = Stop::new();
     let signals = Signals::listen(stop.clone())
         .map_err(|error| CommandError::because("listen for signals", error))?;
+    let unechoed = context.ui.is_terminal().then(Unechoed::start);
     let lock = take_lock(context, &project, &run, wish, &stop).await?;
     let known = super::last_known::last_known(&project.state, &request.groups);
     let directory = RunDir::make(&project.state, &run)?;
@@ -100,7 +102,7 @@ pub(super) async fn run(context: &Context, wish: &Wish) -> Result<Exit, CommandE
     let allow = Allowances { downgrade: wish.allow_downgrade };
     let driving = Driving { context, project: &project, deployer: &deployer, stop: &stop, allow };
     let summary = drive(&driving, begun, &request).await;
-    drop(signals);
+    drop((signals, unechoed));
     wired.close().await;
     for failure in finish_notifications(notifications).await {
         let line = crate::display::line(&failure).into_owned();

@@ -89,9 +89,9 @@ impl Teller {
 
     fn batch_finished(&self, group: &GroupName, batch: usize) -> String {
         let tally = self.progress.tally(self.progress.batch(group, batch));
-        let well =
-            if self.progress.is_back() { "back and healthy" } else { "deployed and healthy" };
-        let mut told = format!("{}: {} {well}", self.batch_name(group, batch), tally.healthy);
+        let well = if self.progress.is_back() { "back and healthy" } else { "healthy" };
+        let name = self.batch_name(group, batch);
+        let mut told = format!("{name}: {} of {} {well}", tally.healthy, tally.of);
         if tally.failed > 0 {
             told.push_str(&format!(", {} failed", tally.failed));
         }

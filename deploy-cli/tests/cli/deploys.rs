@@ -33,7 +33,7 @@ fn plan_deploy_status_history_show() {
     warning: no way back: first deploy on local
     $CLOCK fetched on 1 host
     $CLOCK group default: local
-    $CLOCK group default: 1 deployed and healthy
+    $CLOCK group default: 1 of 1 healthy
     deployed release/2026-01-01/1  (run $RUN, $SPAN, exit 0)
       1 host: 1 deployed
     [0]
