@@ -53,9 +53,10 @@ impl Tally {
         self.failed += steps;
     }
 
-    /// Whether no test has passed or failed.
-    pub(super) fn is_empty(self) -> bool {
-        self.passed + self.failed == 0
+    /// Whether a run of tests that ended like this has failed without a failed test: something
+    /// else did, or it ran none (a filter that fits no test is a success to the runner).
+    pub(super) fn hides_failure(self, success: bool) -> bool {
+        if success { self.passed + self.failed == 0 } else { self.is_good() }
     }
 
     pub(super) fn is_good(self) -> bool {
@@ -120,6 +121,15 @@ mod tests {
         for (line, expected) in table {
             assert_eq!(Tally::read(line), expected, "{line}");
         }
+    }
+
+    #[test]
+    fn a_run_succeeds_only_with_tests_that_ran() {
+        let of = |passed, failed| Tally { passed, failed, skipped: 3 };
+        assert!(!of(2, 0).hides_failure(true));
+        assert!(of(2, 0).hides_failure(false));
+        assert!(of(0, 0).hides_failure(true));
+        assert!(!of(1, 1).hides_failure(false), "told by its failed test already");
     }
 
     #[test]
