@@ -45,7 +45,7 @@ fn a_disk_that_fills_up_during_the_fetch_fails_that_host_and_leaves_nothing() {
         let mut file = std::fs::File::create(repository.join("data.bin")).unwrap();
         std::io::copy(&mut std::io::Read::take(noise, 6 << 20), &mut file).unwrap();
     });
-    stage.deploy(&v2).exits(6).says("h2").says("fetch").says("No space left on device");
+    stage.deploy(&v2).exits(6).says("h2").says("fetch").says("disk full");
     stage.all_serve(&["h1"], 2);
     stage.all_serve(&["h2"], 1);
     let left = stage.on("h2", &format!("ls -A {CACHE}/releases"));

@@ -63,6 +63,13 @@ borrow() {
   g read-tree --reset -u "$tree" && g clean -ffdxq -e "/$building"
 }
 
+# Git does not say why a file was not written: its object cannot be read, or the disk is full.
+unwritten() {
+  g archive "$tree" >/dev/null 2>&1 || exit 41
+  head -c 1000000 /dev/zero >"$cache/.state-$run"
+  exit 1
+}
+
 unpack() {
   mkdir "$dest" && : >"$dest/$building" || exit 1
   cd "$dest" || exit 1
@@ -76,7 +83,7 @@ unpack() {
       g read-tree "$tree" || exit 41
     fi
     # Of borrowed files only those are written again that are not what they should be.
-    g checkout-index -a -f -q || exit 1
+    g checkout-index -a -f -q || unwritten
   ) || exit
   compare "$dest" "$tree" || exit 41
   if [ -s "$cache/.differ" ]; then
