@@ -207,3 +207,88 @@ fn passes(plan: &Plan, group: &PlannedGroup) -> BTreeSet<String> {
     });
     checks.map(|policy| policy.name.clone()).chain(steps.map(|p| p.name.clone())).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use deploy_core::{
+        model::{App, Gate},
+        plan::{Allowance, CheckPolicy, PlannedCheck, Strategy},
+    };
+
+    use super::*;
+
+    fn plan() -> Plan {
+        let change = |name: &str| Change {
+            target: Target::new(name).unwrap(),
+            from: None,
+            to: None,
+            back: None,
+            work: Work::Move,
+        };
+        let check = |name: &str| PlannedCheck {
+            policy: CheckPolicy::new(name),
+            asks: format!("{name} answers"),
+        };
+        Plan {
+            app: App::new("mockbase").unwrap(),
+            environment: None,
+            version: None,
+            direction: Direction::Forward,
+            groups: vec![PlannedGroup {
+                name: GroupName::new("default").unwrap(),
+                canary: false,
+                batches: vec![vec![change("h1"), change("h2")]],
+                lost: Vec::new(),
+                allowance: Allowance { failures: 0, of: 2 },
+                gate: Gate::default(),
+            }],
+            allowance: None,
+            strategy: Strategy::default(),
+            transitions: Vec::new(),
+            restarts: vec!["restart mockbase".into()],
+            checks: vec![check("port"), check("answers")],
+            steps: Vec::new(),
+            warnings: Vec::new(),
+        }
+    }
+
+    fn done(target: &str, stage: Stage, detail: Option<&str>, rolling_back: bool) -> EventKind {
+        EventKind::StageFinished {
+            target: Target::new(target).unwrap(),
+            stage,
+            detail: detail.map(str::to_owned),
+            rolling_back,
+            outcome: StageOutcome::Done,
+        }
+    }
+
+    #[test]
+    fn a_target_is_healthy_after_its_last_check_and_not_before() {
+        let mut progress = Progress::default();
+        progress.apply(&EventKind::Planned { plan: Box::new(plan()) });
+        let group = GroupName::new("default").unwrap();
+        let way = [
+            (Stage::Fetch, None, 0),
+            (Stage::Promote, None, 0),
+            (Stage::Check, Some("port"), 0),
+            (Stage::Restart, None, 0),
+            (Stage::Check, Some("once"), 0),
+            (Stage::Check, Some("answers"), 1),
+            (Stage::Finalize, None, 1),
+        ];
+        for (stage, detail, healthy) in way {
+            progress.apply(&done("h1", stage, detail, false));
+            assert_eq!(progress.group(&group).healthy, healthy, "{stage} {detail:?}");
+        }
+        // What goes back does not arrive.
+        for (stage, detail) in [
+            (Stage::Promote, None),
+            (Stage::Restart, None),
+            (Stage::Check, Some("port")),
+            (Stage::Check, Some("answers")),
+        ] {
+            progress.apply(&done("h2", stage, detail, true));
+        }
+        assert_eq!(progress.group(&group), Tally { healthy: 1, failed: 0, of: 2 });
+    }
+}
