@@ -18,6 +18,8 @@ pub(crate) const LARGEST: usize = 64 * 1024;
 /// How many good versions are remembered, with or without their files.
 const REMEMBERED: usize = 32;
 const FORMAT: u32 = 1;
+/// The longest name of a version, in bytes.
+pub(crate) const LONGEST_NAME: usize = 1024;
 
 /// The content of `state.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -74,9 +76,15 @@ impl State {
         Ok(state)
     }
 
-    /// One line of JSON.
+    /// One line of JSON, which reads back: what is oldest is forgotten where it would be too long.
     pub(crate) fn line(&self) -> String {
-        serde_json::json!(self).to_string()
+        let mut kept = self.clone();
+        loop {
+            let line = serde_json::json!(kept).to_string();
+            if line.len() <= LARGEST || kept.good.pop().is_none() {
+                return line;
+            }
+        }
     }
 
     /// Remembers `good` as the newest good version. Forgets the oldest when there are too many.
@@ -134,7 +142,7 @@ fn is_consistent(release: &Release) -> bool {
     let id = release.id.as_str();
     is_release_id(id)
         && Oid::of(&release.version.id).is_some_and(|commit| id.starts_with(commit.short()))
-        && release.version.name.as_ref().is_none_or(|name| name.len() <= 1024)
+        && release.version.name.as_ref().is_none_or(|name| name.len() <= LONGEST_NAME)
 }
 
 #[cfg(test)]

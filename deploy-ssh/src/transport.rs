@@ -31,6 +31,7 @@ use crate::{
     layout::{BuildStep, Layout},
     pack::Packs,
     session::{Output, Script, Sessions},
+    state::LONGEST_NAME,
 };
 use failure::status;
 use report::Report;
@@ -182,7 +183,7 @@ impl SshTransport {
     fn claim(&self, scope: &Scope) -> String {
         ClaimRecord {
             run: scope.run.clone(),
-            who: scope.who.clone(),
+            who: who(scope),
             since: self.since,
             process: self.process.clone(),
         }
@@ -220,10 +221,16 @@ impl SshTransport {
 #[async_trait]
 impl Transport for SshTransport {
     fn release(&self, target: &Target, version: &Version) -> Result<Release, BackendError> {
-        self.layout.release(version, &self.steps).ok_or_else(|| {
-            BackendError::new(ErrorKind::Rejected, format!("lay out {version:?} on {target}"))
-                .with_source("it is not a commit of a git repository")
-        })
+        let rejected = |why: &str| {
+            let attempted = format!("lay out {} on {target}", version.id.short());
+            BackendError::new(ErrorKind::Rejected, attempted).with_source(why)
+        };
+        if version.name.as_ref().is_some_and(|name| name.len() > LONGEST_NAME) {
+            return Err(rejected("its name is too long"));
+        }
+        self.layout
+            .release(version, &self.steps)
+            .ok_or_else(|| rejected("it is not a commit of a git repository"))
     }
 
     async fn live(&self, target: &Target, scope: &Scope) -> Result<Live, BackendError> {
@@ -265,6 +272,12 @@ impl Transport for SshTransport {
     ) -> Result<(), BackendError> {
         self.close(target, closing, scope).await
     }
+}
+
+/// Who runs it, as it is written on targets: what is longer than anybody's name is cut off, so that
+/// what is written can be read again.
+fn who(scope: &Scope) -> String {
+    scope.who.chars().take(200).collect()
 }
 
 fn commit_of(version: &Version) -> Result<Oid, BackendError> {

@@ -365,3 +365,30 @@ async fn going_back_to_nothing_leaves_alone_what_is_not_ours() {
     assert_eq!(fs::read_to_string(ground.path()).unwrap(), "somebody else's");
     assert!(!ground.cache().join("live").exists());
 }
+
+#[tokio::test]
+async fn what_a_run_writes_can_be_read_again_however_long_its_names_are() {
+    let (ground, transport, mut live) = deployed().await;
+    let scope = |number: usize| {
+        let who = "\u{1}".repeat(50_000);
+        deploy_core::backend::Scope { who, ..scope(&format!("long-{number}")) }
+    };
+    for number in 0..33 {
+        let mut version = ground.commit(&format!("n{number}"));
+        version.name = Some("n".repeat(1024));
+        let change = ground.change(&transport, Some(&live), Some(&version));
+        let scope = scope(number);
+        transport.fetch(&ground.target, &change, &scope).await.unwrap();
+        transport.promote(&ground.target, &change, &scope).await.unwrap();
+        let closing = Closing { good: change.to.clone(), back: change.back.clone() };
+        transport.finalize(&ground.target, &closing, &scope).await.unwrap();
+        live = change.to.unwrap();
+    }
+    let told = ground.live(&ground.transport()).await;
+    assert_eq!((told.lacks.join("\n").as_str(), told.claim.is_none()), ("", true));
+    assert!(told.is_good(&live) && told.good.len() > 5);
+    let mut version = ground.commit("too long");
+    version.name = Some("n".repeat(1025));
+    let error = transport.release(&ground.target, &version).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Rejected);
+}

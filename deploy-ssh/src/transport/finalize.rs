@@ -90,7 +90,7 @@ impl SshTransport {
             state.remember(GoodRecord {
                 release: good.clone(),
                 run: scope.run.clone(),
-                by: scope.who.clone(),
+                by: super::who(scope),
                 at: Timestamp::now(),
             });
         }

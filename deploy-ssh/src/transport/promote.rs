@@ -115,7 +115,7 @@ fn next_state(mut state: State, known: &Report, to: Option<&Release>, scope: &Sc
     state.serving = to.map(|to| Serving {
         release: to.clone(),
         since: Some(Timestamp::now()),
-        by: Some(scope.who.clone()),
+        by: Some(super::who(scope)),
         run: Some(scope.run.clone()),
     });
     state
