@@ -102,6 +102,26 @@ fn unchanged_means_live_and_good() {
 }
 
 #[test]
+fn what_was_gone_back_to_is_confirmed_before_it_counts_as_unchanged() {
+    let at = |since: i64| {
+        let mut held = live(Some("v2"), &["v2"]);
+        if let Some(serving) = &mut held.serving {
+            serving.since = Some(Timestamp::from_second(since).unwrap());
+        }
+        held
+    };
+    // Good at 0: promoted before that, or again since then.
+    let survey = survey(&[("a", at(-1)), ("b", at(0)), ("c", at(1))]);
+    let plan = make(&deploy(vec![group("all", &["a", "b", "c"])]), &survey).unwrap();
+    let work: Vec<_> = plan.changes().map(|(_, change)| change.work).collect();
+    assert_eq!(work, [Work::Nothing, Work::Nothing, Work::Confirm]);
+    assert!(
+        plan.changes().all(|(_, change)| change.back == Some(release("v2"))),
+        "good all the same"
+    );
+}
+
+#[test]
 fn where_a_run_died_nothing_counts_as_unchanged() {
     let mut held = live(Some("v2"), &["v2"]);
     held.claim = Some(Claim {

@@ -119,6 +119,14 @@ impl Live {
         self.good.iter().any(|good| good.release == *release)
     }
 
+    /// Whether what it serves became good after it was last promoted. After a way back it did not,
+    /// and then its services may not use it: the way back may have failed at their restart.
+    pub fn is_settled(&self) -> bool {
+        let Some(serving) = &self.serving else { return false };
+        let good = self.good.iter().find(|good| good.release == serving.release);
+        good.is_some_and(|good| serving.since.is_none_or(|since| good.at >= since))
+    }
+
     /// The last good release that is not live, with its files still present.
     pub fn last_good_not_live(&self) -> Option<&Release> {
         let live = self.release();

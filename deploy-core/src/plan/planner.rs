@@ -215,9 +215,9 @@ fn plan_target(
         Some(from) if good_now => Some(from.clone()),
         _ => live.last_good_not_live().cloned(),
     };
-    // A run that died may have gone back here without the restart that belongs to it.
+    // A run that died or failed may have gone back here without the restart that belongs to it.
     let died = live.claim.as_ref().is_some_and(|claim| claim.standing == Standing::Dead);
-    let settled = good_now && !died;
+    let settled = live.is_settled() && !died;
     let work = match &from {
         Some(from) if *from == to && settled && !request.redeploy => Work::Nothing,
         Some(from) if *from == to => Work::Confirm,
