@@ -216,7 +216,10 @@ fn next(summary: &Summary, finish: &Finish, ui: &Ui) -> Vec<String> {
         lines.push(format!("what each host said: deploy-cli show{options} {run}"));
     } else {
         let command = finishing(summary, finish);
-        lines.push(format!("finish the rest:     {}", ui.paint(ui.strong(), &command)));
+        let counts = summary.counts();
+        let begun = counts.deployed + counts.unchanged > 0;
+        let label = if begun { "finish the rest:     " } else { "to do it after all:  " };
+        lines.push(format!("{label}{}", ui.paint(ui.strong(), &command)));
     }
     lines
 }
