@@ -2,7 +2,11 @@
 //!
 //! It never fails a run, and never holds one up for longer than its timeout.
 
-use std::{process::Stdio, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
 
 use deploy_core::record::{Event, EventKind, ObserveError, Observer};
 use nix::{
@@ -30,13 +34,14 @@ pub struct Notifier(UnboundedSender<Vec<u8>>);
 pub struct Notifications(JoinHandle<Vec<String>>);
 
 impl Notifier {
-    /// Runs `command` by `sh` for each event, for at most `limit`. To be called within a runtime.
-    pub fn new(command: String, limit: Duration) -> (Self, Notifications) {
+    /// Runs `command` by `sh` in `directory` for each event, for at most `limit`. To be called
+    /// within a runtime.
+    pub fn new(command: String, directory: PathBuf, limit: Duration) -> (Self, Notifications) {
         let (events, mut told) = unbounded_channel();
         let worker = tokio::spawn(async move {
             let mut failures = Vec::new();
             while let Some(event) = told.recv().await {
-                failures.extend(tell(&command, event, limit).await);
+                failures.extend(tell(&command, &directory, event, limit).await);
             }
             failures
         });
@@ -63,11 +68,17 @@ impl Observer for Notifier {
 }
 
 /// Runs the command once; what went wrong, if anything.
-async fn tell(command: &str, mut event: Vec<u8>, limit: Duration) -> Option<String> {
+async fn tell(
+    command: &str,
+    directory: &Path,
+    mut event: Vec<u8>,
+    limit: Duration,
+) -> Option<String> {
     event.push(b'\n');
     let spawned = Command::new("sh")
         .arg("-c")
         .arg(command)
+        .current_dir(directory)
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
@@ -132,11 +143,16 @@ mod tests {
 
     #[tokio::test]
     async fn a_command_that_fails_or_hangs_is_a_line() {
-        let failed = tell("echo no >&2; exit 3", Vec::new(), Duration::from_secs(60)).await;
+        let failed =
+            tell("echo no >&2; exit 3", Path::new("/"), Vec::new(), Duration::from_secs(60)).await;
         assert_eq!(failed.unwrap(), "[notify] command: exit status: 3: no");
-        let hung = tell("sleep 60", Vec::new(), Duration::from_millis(50)).await.unwrap();
+        let hung =
+            tell("sleep 60", Path::new("/"), Vec::new(), Duration::from_millis(50)).await.unwrap();
         assert!(hung.contains("not done"), "{hung}");
-        assert_eq!(tell("cat >/dev/null", Vec::new(), Duration::from_secs(60)).await, None);
+        assert_eq!(
+            tell("cat >/dev/null", Path::new("/"), Vec::new(), Duration::from_secs(60)).await,
+            None
+        );
     }
 
     #[tokio::test]
@@ -145,7 +161,7 @@ mod tests {
         let note = directory.path().join("pid");
         // Not the shell's last command, so that it is a child.
         let command = format!("sleep 600 & echo $! >{}; wait; true", note.display());
-        tell(&command, Vec::new(), Duration::from_secs(1)).await.unwrap();
+        tell(&command, Path::new("/"), Vec::new(), Duration::from_secs(1)).await.unwrap();
         let pid = std::fs::read_to_string(note).unwrap();
         let process = format!("/proc/{}/stat", pid.trim());
         for _ in 0..500 {
@@ -161,7 +177,8 @@ mod tests {
     #[tokio::test]
     async fn a_flood_of_complaints_is_not_kept() {
         let flood = "head -c 100000000 /dev/zero | tr '\\0' x >&2; echo >&2; echo last >&2; exit 1";
-        let failed = tell(flood, Vec::new(), Duration::from_secs(60)).await.unwrap();
+        let failed =
+            tell(flood, Path::new("/"), Vec::new(), Duration::from_secs(60)).await.unwrap();
         assert_eq!(failed, "[notify] command: exit status: 1: last");
     }
 }

@@ -79,6 +79,20 @@ fn refusals() {
         ("port = 1134", "port = 1134\nstatus = 200"),
         ("port = 1134", "port = 1134\ntimeout = \"soon\""),
         ("port = 1134", "port = 1134\ntimeout = 30"),
+        ("port = 1134", "port = 1134\ntimeout = \"0s\""),
+        ("port = 1134", "command = \" \""),
+        ("port = 1134", "http = \"http://localhost/\"\nstatus = 20"),
+        ("port = 1134", "service = \"a\"\nstay_up = \"30s\""),
+        ("name = \"canary\"", "name = \"canary\"\ninterval = \"5s\""),
+        ("[[check]]", "[[step]]\nname = \"s\"\ncommand = \"\"\nstage = \"fetch\"\n[[check]]"),
+        ("[[check]]", "[restart]\nmethod = \"command\"\ncommand = \"\"\n[[check]]"),
+        ("[[check]]", "[notify]\ncommand = \"\"\n[[check]]"),
+        ("scheme = \"date\"", "prefix = \"release\""),
+        (
+            "app = \"mockbase\"",
+            "app = \"mockbase\"\ndefault_environment = \"beta\"\nenvironment.beta.environment = 1",
+        ),
+        ("app = \"mockbase\"", "app = \"mockbase\"\nstate_dir = \"~/runs\""),
         ("port = 1134", "port = 1134\ngroup = \"canari\""),
         ("port = 1134", "port = 1134\nstage = \"restart\""),
         ("app = \"mockbase\"", ""),
@@ -128,6 +142,17 @@ deploy.toml:15: [[check]] #1 http: asks several things (port, http): make each a
 deploy.toml:15: [[check]] #1 status: goes with `http` only
 deploy.toml:15: [[check]] #1 timeout: "soon" is not a span of time such as "120s", "5m" or "1h30m"
 deploy.toml:15: [[check]] #1 timeout: expected a span of time such as "120s", found the number `30`
+deploy.toml:15: [[check]] #1 timeout: "0s" is no time at all: leave the key out to have its default
+deploy.toml:14: [[check]] #1 command: is empty: it could never fail
+deploy.toml:15: [[check]] #1 status: no server answers that: give 100 to 599
+deploy.toml:15: [[check]] #1 stay_up: could never pass: the check's `timeout` is 30s
+deploy.toml:8: [[group]] #1 interval: goes with `soak` only
+deploy.toml:14: [[step]] #1 command: is empty
+deploy.toml:14: restart.command: is empty
+deploy.toml:13: notify.command: is empty
+deploy.toml:3: version.prefix: goes with scheme = "date" or "semver" only
+deploy.toml:3: environment: cannot stand in an environment: it would do nothing
+deploy.toml:2: state_dir: `~` is not expanded here: give the whole path
 deploy.toml:15: [[check]] #1 group: there is no group canari | did you mean `canary`?
 deploy.toml:15: [[check]] #1 stage: "restart" is not one of its values | known here: fetch, promote, check
 deploy.toml: the key `app` is missing

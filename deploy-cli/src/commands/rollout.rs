@@ -339,7 +339,8 @@ fn observers(
     let notify = project.loaded.config.notify.as_ref();
     let notifications = notify.map(|section| {
         let limit = section.timeout.map_or(Duration::from_secs(10), |span| span.0);
-        let (notifier, notifications) = Notifier::new(section.command.clone(), limit);
+        let directory = project.loaded.directory().to_owned();
+        let (notifier, notifications) = Notifier::new(section.command.clone(), directory, limit);
         observers.push(Box::new(notifier));
         notifications
     });

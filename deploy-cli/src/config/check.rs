@@ -3,9 +3,11 @@
 use std::{collections::BTreeSet, path::Path};
 
 use super::{
-    CheckSection, Config, GroupSection, RestartMethod, RestartSection, StepStage, error::Told,
+    CheckSection, Config, GroupSection, RestartMethod, RestartSection, SchemeName, StepStage,
+    error::Told,
 };
 use crate::hosts;
+use deploy_core::plan::CheckPolicy;
 
 /// Refuses what would fail later, or mean something else than it seems to.
 pub(super) fn check(config: &Config) -> Result<(), Told> {
@@ -30,6 +32,9 @@ pub(super) fn check(config: &Config) -> Result<(), Told> {
     unique("step", config.step.iter().map(|step| step.name.as_str()))?;
     for (index, step) in config.step.iter().enumerate() {
         known_group(config, "step", index, step.group.as_ref().map(AsRef::as_ref))?;
+        if step.command.trim().is_empty() {
+            return Err(told_at("step", index, "command", "is empty"));
+        }
         if step.stage == StepStage::Fetch
             && (step.place == deploy_core::plan::StepPlace::Once || step.group.is_some())
         {
@@ -50,17 +55,23 @@ fn check_plain(config: &Config) -> Result<(), Told> {
     if let Some(file) = &config.ssh.config {
         check_path(&["ssh", "config"], file)?;
     }
-    let texts: [(&[&str], Option<&str>); 5] = [
+    let restart = config.restart.as_ref().and_then(|restart| restart.command.as_deref());
+    let texts: [(&[&str], Option<&str>); 6] = [
         (&["ssh", "user"], config.ssh.user.as_deref()),
         (&["version", "branch"], config.version.branch.as_deref()),
         (&["version", "remote"], config.version.remote.as_deref()),
         (&["layout", "service_user"], config.layout.service_user.as_deref()),
+        // An empty command succeeds, whatever it was to do.
+        (&["restart", "command"], restart),
         (&["notify", "command"], config.notify.as_ref().map(|notify| notify.command.as_str())),
     ];
     for (key, text) in texts {
         if text.is_some_and(|text| text.trim().is_empty()) {
             return Err(told(key.iter().copied(), "is empty"));
         }
+    }
+    if config.version.prefix.is_some() && config.version.scheme == SchemeName::Any {
+        return Err(told(["version", "prefix"], "goes with scheme = \"date\" or \"semver\" only"));
     }
     if config.run.attempts == Some(0) {
         return Err(told(["run", "attempts"], "the first attempt counts: give a number from 1"));
@@ -110,6 +121,9 @@ fn check_restart(restart: &RestartSection) -> Result<(), Told> {
 }
 
 fn check_group(index: usize, group: &GroupSection) -> Result<(), Told> {
+    if group.interval.is_some() && group.soak.is_none() {
+        return Err(told_at("group", index, "interval", "goes with `soak` only"));
+    }
     if group.hosts.is_empty() && group.hosts_file.is_none() {
         let problem = format!("group {} has no hosts: give `hosts` or `hosts_file`", group.name);
         return Err(told(["group", &index.to_string()], problem));
@@ -163,6 +177,20 @@ fn check_check(config: &Config, index: usize, check: &CheckSection) -> Result<()
     }
     if check.port == Some(0) {
         return Err(told_at("check", index, "port", "0 is no port"));
+    }
+    if check.status.is_some_and(|status| !(100..600).contains(&status)) {
+        return Err(told_at("check", index, "status", "no server answers that: give 100 to 599"));
+    }
+    for (key, text) in [("command", &check.command), ("script", &check.script)] {
+        if text.as_ref().is_some_and(|text| text.trim().is_empty()) {
+            return Err(told_at("check", index, key, "is empty: it could never fail"));
+        }
+    }
+    let timeout = check.timeout.map_or(CheckPolicy::new("").timeout, |span| span.0);
+    if check.stay_up.is_some_and(|stay_up| stay_up.0 >= timeout) {
+        let problem =
+            format!("could never pass: the check's `timeout` is {}", super::short(timeout));
+        return Err(told_at("check", index, "stay_up", problem));
     }
     known_group(config, "check", index, check.group.as_ref().map(AsRef::as_ref))
 }

@@ -118,8 +118,9 @@ impl FileLock {
         let error_of = error_of.with_source(error);
         match kind {
             ErrorKind::Denied => error_of.with_hint(
-                "another user's runs live there: share the repository \
-                 (`git config core.sharedRepository group`), or set `state_dir`",
+                "another user's runs live there: let them share it (`git config \
+                 core.sharedRepository group`, and `chmod -R g+rwX` on what is there already), or \
+                 set `state_dir`",
             ),
             _ => error_of,
         }
