@@ -1,9 +1,6 @@
 //! `show`: one run, from its journal; also while it runs.
 
-use std::{
-    io::{BufReader, Read},
-    time::Duration,
-};
+use std::{io::BufReader, time::Duration};
 
 use clap::Args;
 use deploy_core::{
@@ -106,15 +103,13 @@ async fn follow(context: &Context, project: &Project, past: &Past) -> Result<Exi
     } else {
         Box::new(PlainReporter::new(context.ui.clone()))
     };
-    let mut file = past.journal().map_err(cannot)?;
-    let (mut rest, mut summary) = (Vec::new(), Summary::default());
+    // It may be another user's: read event by event, in bounded memory.
+    let mut events = read_journal(BufReader::new(past.journal().map_err(cannot)?));
+    let mut summary = Summary::default();
     loop {
         // Asked before reading: what a process wrote before it died is then still read.
         let alive = past.is_alive();
-        file.read_to_end(&mut rest).map_err(cannot)?;
-        let whole = rest.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
-        let lines: Vec<u8> = rest.drain(..whole).collect();
-        for event in read_journal(lines.as_slice()) {
+        for event in events.by_ref() {
             let event: Event = event.map_err(|error| {
                 CommandError::because(format!("read the journal of run {}", past.run), error)
             })?;

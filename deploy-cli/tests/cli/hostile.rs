@@ -14,6 +14,20 @@ fn with(place: &Place, words: &[&str], variables: &[(&str, &str)]) -> Ran {
     place.ran(&output)
 }
 
+/// deploy-cli under a limit that a shell sets.
+fn under(place: &Place, limit: &str, words: &[&str]) -> Command {
+    let plain = place.command(&[]);
+    let mut shell = Command::new("sh");
+    shell
+        .arg("-c")
+        .arg(format!("{limit}; exec \"$0\" \"$@\""))
+        .arg(plain.get_program())
+        .args(words);
+    shell.env_clear().envs(plain.get_envs().filter_map(|(name, set)| Some((name, set?))));
+    shell.current_dir(place.path("repo")).stdin(Stdio::null());
+    shell
+}
+
 #[test]
 fn a_filter_from_an_unset_variable_is_not_the_whole_fleet() {
     let place = Place::new();
@@ -99,6 +113,16 @@ fn what_others_put_into_the_state_directory_is_inert() {
     place.cli(&["history"]).ends(0).never_says("root:");
     place.cli(&["show", "nothing"]).ends(1).never_says("root:");
     place.cli(&["show", "endless"]).never_says("panicked");
+
+    // Longer than any event: neither read whole, nor waited for.
+    let flood = state.join("runs/flood");
+    fs::create_dir(&flood).unwrap();
+    let sparse = fs::File::create(flood.join("journal.jsonl")).unwrap();
+    sparse.set_len(8 << 30).unwrap();
+    for words in [&["show", "flood"][..], &["show", "--follow", "flood"]] {
+        let limited = under(&place, "ulimit -v 2000000", words).output().unwrap();
+        place.ran(&limited).ends(1).says("too long");
+    }
     place.cli(&["status"]).ends(0);
 }
 
@@ -123,13 +147,8 @@ fn a_run_whose_journal_may_not_grow_ends_in_order() {
         let place = Place::new();
         place.cli(&["deploy"]).ends(0);
         place.version(2, "two");
-        let plain = place.command(&[]);
-        let mut shell = Command::new("sh");
-        shell.arg("-c").arg(format!("ulimit -f {blocks}; exec \"$0\" deploy"));
-        shell.arg(plain.get_program());
-        shell.env_clear().envs(plain.get_envs().filter_map(|(name, set)| Some((name, set?))));
-        shell.current_dir(place.path("repo")).stdin(Stdio::null());
-        let ran = place.ran(&shell.output().unwrap());
+        let limit = format!("ulimit -f {blocks}");
+        let ran = place.ran(&under(&place, &limit, &["deploy"]).output().unwrap());
         assert!([0, 1, 3, 4, 6, 130].contains(&ran.code), "{blocks}: {}", ran.all());
         if ran.all().contains("the journal") {
             lost += 1;
