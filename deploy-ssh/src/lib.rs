@@ -1,4 +1,14 @@
-//! .
+//! Hosts over SSH as targets of deploy, git as the source of their versions.
+//!
+//! - `git`: the repository that versions come from. `pack`: what hosts lack of a version, packed
+//!   once and sent to all.
+//! - [`session`]: one connection a host, and steps of shell on it. Public, for whoever wants to run
+//!   commands of their own.
+//! - `transport`, with `layout`, `state` and `claim`: what lies on a host, and how a version gets
+//!   there, becomes live, and is told to be good.
+//! - `restart`, `check` and `step`: what is done around the switch, and what is asked after it.
+//!
+//! A target named `local` is this machine, without SSH.
 
 mod check;
 mod claim;
