@@ -205,6 +205,28 @@ fn rollback_goes_to_the_last_good_that_is_not_live_and_all_at_once() {
 }
 
 #[test]
+fn a_rollback_that_died_after_its_switch_is_finished_by_the_same_command() {
+    let mut switched = live(Some("v1"), &["v2", "v1", "v0"]);
+    let serving = switched.serving.as_mut().unwrap();
+    serving.since = Some("2015-06-10T14:15:03Z".parse().unwrap());
+    let healthy = survey(&[("a", switched.clone())]);
+    switched.claim = Some(Claim {
+        run: RunId::new("dead").unwrap(),
+        who: "ann".into(),
+        since: Timestamp::UNIX_EPOCH,
+        standing: Standing::Dead,
+    });
+    let died = survey(&[("a", switched)]);
+    let to = |survey: &Survey| {
+        let plan = make(&request(Goal::RollBack, vec![group("all", &["a"])]), survey).unwrap();
+        let (_, change) = plan.changes().next().unwrap();
+        (change.to.clone().unwrap(), change.work)
+    };
+    assert_eq!(to(&died), (release("v1"), Work::Confirm));
+    assert_eq!(to(&healthy), (release("v2"), Work::Move));
+}
+
+#[test]
 fn empty_groups_and_double_names_are_refused() {
     let survey = survey(&[("a", live(None, &[]))]);
     let refuse = |groups: Vec<Group>| make(&deploy(groups), &survey).unwrap_err().to_string();

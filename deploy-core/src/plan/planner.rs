@@ -198,6 +198,7 @@ fn plan_target(
         return Err(failure);
     }
     let from = live.release().cloned();
+    let good_now = from.as_ref().is_some_and(|from| live.is_good(from));
     let to = match &request.goal {
         Goal::Deploy(version) => release(group, target, version)?,
         Goal::RollBackTo(version) => live
@@ -205,25 +206,37 @@ fn plan_target(
             .iter()
             .find(|good| good.present && good.release.version.id == version.id)
             .map_or_else(|| release(group, target, version), |good| Ok(good.release.clone()))?,
-        Goal::RollBack => live.last_good_not_live().cloned().ok_or_else(|| {
+        Goal::RollBack => where_a_rollback_goes(live).cloned().ok_or_else(|| {
             let why = "no good version to go back to";
             preflight(ErrorKind::NotFound, target, why, Some("deploy a version to it instead"))
         })?,
     };
-    let good_now = from.as_ref().is_some_and(|from| live.is_good(from));
     let back = match &from {
         Some(from) if good_now => Some(from.clone()),
         _ => live.last_good_not_live().cloned(),
     };
     // A run that died or failed may have gone back here without the restart that belongs to it.
-    let died = live.claim.as_ref().is_some_and(|claim| claim.standing == Standing::Dead);
-    let settled = live.is_settled() && !died;
+    let settled = live.is_settled() && !has_died(live);
     let work = match &from {
         Some(from) if *from == to && settled && !request.redeploy => Work::Nothing,
         Some(from) if *from == to => Work::Confirm,
         _ => Work::Move,
     };
     Ok(Change { target: target.clone(), from, to: Some(to), back, work })
+}
+
+/// Whether a run died on the target.
+fn has_died(live: &Live) -> bool {
+    live.claim.as_ref().is_some_and(|claim| claim.standing == Standing::Dead)
+}
+
+/// The last good release that is not live. But a way back that died after its switch is finished,
+/// not followed by another: the same command is the resume (rule 21).
+fn where_a_rollback_goes(live: &Live) -> Option<&Release> {
+    let unfinished = live
+        .release()
+        .filter(|release| live.is_good(release) && has_died(live) && !live.is_settled());
+    unfinished.or_else(|| live.last_good_not_live())
 }
 
 /// Why a target that answered cannot be deployed to, if so.
