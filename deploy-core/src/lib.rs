@@ -12,6 +12,8 @@
 //!
 //! The library never prints, prompts, exits, or reads the environment or the clock by itself.
 
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 pub mod backend;
 pub mod model;
 pub mod plan;

@@ -10,6 +10,8 @@
 //!
 //! A target named `local` is this machine, without SSH.
 
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 mod check;
 mod claim;
 mod git;
