@@ -83,7 +83,13 @@ impl StateDir {
         }
         let mode = if self.shared { 0o2770 } else { 0o750 };
         match fs::DirBuilder::new().mode(mode).create(path) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => {
+            // The place may be chosen by a link. What is within was made by some run: a link there
+            // would lead this one to where somebody else wants it.
+            Err(error)
+                if error.kind() == io::ErrorKind::AlreadyExists
+                    && !path.starts_with(self.runs())
+                    && path.is_dir() =>
+            {
                 return Ok(());
             }
             done => done?,

@@ -24,6 +24,7 @@ fn decide(
 ) -> String {
     let set = |name: &str| variable(name).filter(|value| !value.trim().is_empty());
     named
+        .filter(|named| !named.trim().is_empty())
         .map(str::to_owned)
         .or_else(|| set("SUDO_USER"))
         .or_else(|| CI.iter().find_map(|name| set(name)))
@@ -56,6 +57,7 @@ mod tests {
         let all = &[("SUDO_USER", "ann"), ("GITHUB_ACTOR", "bob")];
         assert_eq!(decide(Some("zoe"), env(all), user), "zoe");
         assert_eq!(decide(None, env(all), user), "ann");
+        assert_eq!(decide(Some(" "), env(all), user), "ann", "from a variable that is not set");
         assert_eq!(decide(None, env(&[("GITHUB_ACTOR", "bob"), ("SUDO_USER", " ")]), user), "bob");
         assert_eq!(decide(None, env(&[]), user), "daemon");
         assert_eq!(decide(None, env(&[]), || None), "unknown");

@@ -83,9 +83,14 @@ pub struct Past {
 impl Past {
     /// All runs, newest first. What is no run is passed over.
     pub fn all(state: &StateDir) -> Vec<Self> {
-        let Ok(entries) = fs::read_dir(state.runs()) else { return Vec::new() };
+        let directory = state.runs();
+        if !fs::symlink_metadata(&directory).is_ok_and(|meta| meta.is_dir()) {
+            return Vec::new();
+        }
+        let Ok(entries) = fs::read_dir(directory) else { return Vec::new() };
         let mut runs: Vec<Self> = entries
             .flatten()
+            .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
             .filter_map(|entry| {
                 let run = RunId::new(entry.file_name().into_string().ok()?).ok()?;
                 Some(Self { run, path: entry.path() })

@@ -139,6 +139,29 @@ fn a_waiting_run_shows_the_holder_of_the_lock_as_text() {
     assert!(line.contains("a\\x1b[2Jb@"), "{line:?}");
 }
 
+#[test]
+fn links_in_the_place_of_runs_lead_nowhere() {
+    let place = Place::new();
+    place.cli(&["deploy"]).ends(0);
+    let runs = place.path("repo/.git/deploy/mockbase/default/runs");
+    symlink("/etc", runs.join("linked")).unwrap();
+    place.cli(&["history"]).ends(0).never_says("linked");
+    fs::remove_file(runs.join("linked")).unwrap();
+    let aside = place.path("aside");
+    fs::rename(&runs, &aside).unwrap();
+    symlink(&aside, &runs).unwrap();
+    place.cli(&["history"]).ends(0).says("no run yet");
+    place.cli(&["deploy"]).ends(1);
+    assert_eq!(fs::read_dir(&aside).unwrap().count(), 1, "nothing was written there");
+    fs::remove_file(&runs).unwrap();
+    fs::rename(&aside, &runs).unwrap();
+    let state = runs.parent().unwrap();
+    fs::rename(state, place.path("elsewhere")).unwrap();
+    symlink(place.path("elsewhere"), state).unwrap();
+    place.cli(&["deploy"]).ends(0);
+    place.cli(&["history"]).ends(0).says("complete");
+}
+
 /// The journal is lost at every point at which a run writes it.
 #[test]
 fn a_run_whose_journal_may_not_grow_ends_in_order() {
