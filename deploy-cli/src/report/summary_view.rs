@@ -76,7 +76,12 @@ fn verdict(summary: &Summary, finish: &Finish, ui: &Ui) -> String {
         Some(Exit::Complete) => (ui.good(), format!("deployed {what}")),
         Some(Exit::Incomplete) => {
             let missing = counts.planned - counts.deployed - counts.unchanged;
-            (ui.note(), format!("deployed {what}, but not on {}", count(missing, "host")))
+            let rest = match missing {
+                // Every host has it; what failed is to mark that.
+                0 => "; see the warnings, the next run finishes it".to_owned(),
+                missing => format!(", but not on {}", count(missing, "host")),
+            };
+            (ui.note(), format!("deployed {what}{rest}"))
         }
         Some(Exit::RolledBack) => {
             (ui.bad(), format!("{what} failed; all touched hosts are back and healthy"))
