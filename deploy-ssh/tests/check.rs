@@ -3,6 +3,9 @@
 
 #[path = "support/health.rs"]
 mod health;
+#[macro_use]
+#[path = "support/links.rs"]
+mod links;
 #[path = "support/sshd.rs"]
 mod sshd;
 
@@ -26,25 +29,12 @@ use tokio::{
 /// Makes each story a test over SSH, over an SSH that forwards nothing, and on this machine.
 macro_rules! over_all_links {
     ($($story:ident),* $(,)?) => {
-        mod over_ssh {
-            use super::*;
-            $(#[tokio::test] async fn $story() {
-                let (_sshd, _client, sessions) = one_host("");
-                super::$story(&sessions, &target("h1")).await;
-            })*
-        }
+        over_both_links!($($story),*);
         mod where_forwarding_is_forbidden {
             use super::*;
             $(#[tokio::test] async fn $story() {
                 let (_sshd, _client, sessions) = one_host("AllowTcpForwarding no");
                 super::$story(&sessions, &target("h1")).await;
-            })*
-        }
-        mod on_this_machine {
-            use super::*;
-            $(#[tokio::test] async fn $story() {
-                let sessions = Sessions::new(SshConfig::default());
-                super::$story(&sessions, &target("local")).await;
             })*
         }
     };

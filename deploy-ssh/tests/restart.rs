@@ -5,6 +5,9 @@
 #[path = "support/health.rs"]
 #[expect(dead_code, reason = "the fixture serves other tests too")]
 mod health;
+#[macro_use]
+#[path = "support/links.rs"]
+mod links;
 #[path = "support/sshd.rs"]
 mod sshd;
 
@@ -20,25 +23,6 @@ use deploy_ssh::{
 };
 use health::{Premises, situation};
 use sshd::{Seen, one_host, scope, target};
-
-macro_rules! over_both_links {
-    ($($story:ident),* $(,)?) => {
-        mod over_ssh {
-            use super::*;
-            $(#[tokio::test] async fn $story() {
-                let (_sshd, _client, sessions) = one_host("");
-                super::$story(&sessions, &target("h1")).await;
-            })*
-        }
-        mod on_this_machine {
-            use super::*;
-            $(#[tokio::test] async fn $story() {
-                let sessions = Sessions::new(SshConfig::default());
-                super::$story(&sessions, &target("local")).await;
-            })*
-        }
-    };
-}
 
 over_both_links!(
     a_command_restarts_and_its_failure_is_told,

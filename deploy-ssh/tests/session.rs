@@ -1,6 +1,9 @@
 //! Steps on a real sshd and on this machine: the same promises over both links.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[macro_use]
+#[path = "support/links.rs"]
+mod links;
 #[path = "support/sshd.rs"]
 mod sshd;
 
@@ -13,27 +16,6 @@ use deploy_core::{
 use deploy_ssh::session::{DialError, OnStdinEnd, Script, Sessions, SshConfig, Stdin};
 use sshd::{Seen, one_host, scope, scope_of, target};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-
-/// Makes each story a test over SSH and a test on this machine.
-macro_rules! over_both_links {
-    ($($story:ident),* $(,)?) => {
-        mod over_ssh {
-            use super::*;
-            $(#[tokio::test] async fn $story() {
-                let (_sshd, _client, sessions) = one_host("");
-                super::$story(&sessions, &target("h1")).await;
-            })*
-        }
-        mod on_this_machine {
-            use super::*;
-            $(#[tokio::test] async fn $story() {
-                let mut config = SshConfig::default();
-                config.heartbeat = Duration::from_millis(400);
-                super::$story(&Sessions::new(config), &target("local")).await;
-            })*
-        }
-    };
-}
 
 over_both_links!(
     status_output_arguments_and_environment_come_through,
