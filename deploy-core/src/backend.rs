@@ -16,7 +16,7 @@ mod source;
 mod step;
 mod transport;
 
-pub use ask::{Answer, Ask, Question};
+pub use ask::{Answer, Ask, Question, Unattended};
 pub use cancel::Cancel;
 pub use check::{Checker, Situation, Verdict};
 pub use completion::Completion;

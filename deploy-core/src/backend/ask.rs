@@ -50,3 +50,18 @@ pub enum Answer {
     /// Stop; leave as it is.
     No,
 }
+
+/// Answers when nobody is there to be asked: gates are passed, a breach is taken back, and an
+/// interrupted run is left as it is.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Unattended;
+
+#[async_trait]
+impl Ask for Unattended {
+    async fn ask(&self, question: &Question) -> Answer {
+        match question {
+            Question::Continue { .. } | Question::RollBackAfterBreach { .. } => Answer::Yes,
+            Question::RollBackAfterStop { .. } => Answer::No,
+        }
+    }
+}

@@ -35,6 +35,23 @@ pub struct PlanRequest {
     pub steps: Vec<PlannedStep>,
 }
 
+impl PlanRequest {
+    /// Wants `goal` for `groups`, with the default strategy.
+    pub fn new(app: App, goal: Goal, groups: Vec<Group>) -> Self {
+        Self {
+            app,
+            environment: None,
+            goal,
+            groups,
+            strategy: Strategy::default(),
+            redeploy: false,
+            restarts: Vec::new(),
+            checks: Vec::new(),
+            steps: Vec::new(),
+        }
+    }
+}
+
 /// What is to become of the targets.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Goal {

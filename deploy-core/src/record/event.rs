@@ -214,6 +214,24 @@ pub struct RunInfo {
     pub tool: String,
 }
 
+impl RunInfo {
+    /// A run of this process, in no environment and for no reason given.
+    pub fn new(run: RunId, app: App, command: Command, who: impl Into<String>) -> Self {
+        Self {
+            format: super::FORMAT,
+            run,
+            app,
+            environment: None,
+            command,
+            who: who.into(),
+            host: String::new(),
+            pid: std::process::id(),
+            why: None,
+            tool: env!("CARGO_PKG_VERSION").to_owned(),
+        }
+    }
+}
+
 /// What a run does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -11,7 +11,7 @@ use super::{
     survey::{Told, ask_all, targets_of},
 };
 use crate::{
-    backend::{Ask, Cancel, Completion, LockGuard},
+    backend::{Ask, Cancel, Completion, LockGuard, Unattended},
     model::Target,
     plan::{Plan, PlanRequest, Stage, Survey},
     record::{End, EventKind, Exit, Failure, Observer, RunInfo, StageOutcome, StopCause, Summary},
@@ -34,6 +34,41 @@ pub struct Begin {
     pub stop: Stop,
     /// Told once, when the whole fleet serves the version.
     pub on_complete: Option<Arc<dyn Completion>>,
+}
+
+impl Begin {
+    /// Begins without a lock or observers; questions are answered by [`Unattended`].
+    pub fn new(info: RunInfo) -> Self {
+        Self {
+            info,
+            lock: None,
+            observers: Vec::new(),
+            ask: Arc::new(Unattended),
+            stop: Stop::new(),
+            on_complete: None,
+        }
+    }
+
+    /// Runs under this lock.
+    #[must_use]
+    pub fn with_lock(mut self, lock: Box<dyn LockGuard>) -> Self {
+        self.lock = Some(lock);
+        self
+    }
+
+    /// Tells one more observer, after those before. Let the journal be the first.
+    #[must_use]
+    pub fn with_observer(mut self, observer: impl Observer + 'static) -> Self {
+        self.observers.push(Box::new(observer));
+        self
+    }
+
+    /// Lets signals reach the run by `stop`.
+    #[must_use]
+    pub fn with_stop(mut self, stop: Stop) -> Self {
+        self.stop = stop;
+        self
+    }
 }
 
 impl fmt::Debug for Begin {

@@ -21,7 +21,7 @@ use crate::{
         CheckPolicy, Direction, Plan, PlanRequest, PlannedCheck, PlannedStep, Retry, Stage,
         StepPolicy, Survey, Timeouts, Transition,
     },
-    record::{Clock, End, Failure, RunId, Served, SystemClock},
+    record::{Clock, End, Failure, RunId, Served, Summary, SystemClock},
 };
 
 /// How the targets of a group are acted upon.
@@ -35,6 +35,39 @@ pub struct Backend {
     pub checks: Vec<OwnedCheck>,
     /// The app's own steps, in order.
     pub steps: Vec<OwnedStep>,
+}
+
+impl Backend {
+    /// A backend that only brings versions onto targets: nothing is restarted nor checked.
+    pub fn new(transport: impl Transport + 'static) -> Self {
+        Self {
+            transport: Arc::new(transport),
+            restarters: Vec::new(),
+            checks: Vec::new(),
+            steps: Vec::new(),
+        }
+    }
+
+    /// Restarts one more service, after those before.
+    #[must_use]
+    pub fn with_restarter(mut self, restarter: impl Restarter + 'static) -> Self {
+        self.restarters.push(Arc::new(restarter));
+        self
+    }
+
+    /// Asks one more check, after those before.
+    #[must_use]
+    pub fn with_check(mut self, policy: CheckPolicy, checker: impl Checker + 'static) -> Self {
+        self.checks.push(OwnedCheck { policy, checker: Arc::new(checker) });
+        self
+    }
+
+    /// Runs one more step of the app's own, after those before.
+    #[must_use]
+    pub fn with_step(mut self, policy: StepPolicy, step: impl Step + 'static) -> Self {
+        self.steps.push(OwnedStep { policy, step: Arc::new(step) });
+        self
+    }
 }
 
 /// A checker, and where and how often it is asked.
@@ -171,6 +204,19 @@ impl Pipeline {
     /// [`RunStarted`](crate::record::EventKind::RunStarted).
     pub fn begin(&self, begin: Begin) -> Run {
         Run::new(self.clone(), begin)
+    }
+
+    /// Runs what `request` wants from the first question to the summary: [`begin`](Self::begin),
+    /// [`Run::plan`], [`Run::execute`]. Who wants to show the plan first calls these.
+    ///
+    /// A refusal is a summary too, with [`Exit::Refused`](crate::record::Exit::Refused) and its
+    /// reason. Not cancel-safe: a run is stopped by the [`Stop`](super::Stop) in `begin`.
+    pub async fn run(&self, request: &PlanRequest, begin: Begin) -> Summary {
+        let mut run = self.begin(begin);
+        match run.plan(request, Allowances::default()).await {
+            Ok(plan) => run.execute(plan).await,
+            Err(refusal) => run.refuse(refusal).await,
+        }
     }
 
     pub(super) fn caller(&self, run: &RunId, who: &str, retry: Retry) -> Caller {

@@ -1,0 +1,1 @@
+//! The programs are beside this directory: `cargo run -p examples --example embed`.
