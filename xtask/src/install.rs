@@ -33,6 +33,7 @@ pub(crate) const BUILD: &[Need] = &[
     Need { package: "libssl-dev", sign: Sign::File("/usr/include/openssl/ssl.h") },
     program("openssh-server", "sshd"),
     program("openssh-client", "ssh"),
+    program("rsync", "rsync"),
     Need { package: "python3", sign: Sign::File("/usr/bin/python3") },
 ];
 

@@ -37,9 +37,11 @@ pub(crate) fn run(without: &[Part], interrupt: &Interrupt) -> Result<ExitCode, T
     let mut broken = check::run(interrupt)?;
     let runner = Runner::find();
     let mut tally = Tally::default();
-    for (name, mut command) in
-        [("tests", runner.tests()), ("documentation tests", documentation_tests())]
-    {
+    for (name, mut command) in [
+        ("tests", runner.tests()),
+        ("documentation tests", documentation_tests()),
+        ("a crate outside of the workspace", outside()),
+    ] {
         console::headline(name);
         broken.extend(watch(name, &mut command, &mut tally, interrupt)?);
     }
@@ -156,5 +158,12 @@ fn nextest() -> Command {
 fn documentation_tests() -> Command {
     let mut command = cargo("test");
     command.args(["--workspace", "--all-features", "--no-fail-fast", "--doc"]);
+    command
+}
+
+/// A crate that uses the libraries as anybody would. It shares what is built already.
+fn outside() -> Command {
+    let mut command = cargo("test");
+    command.args(["--manifest-path", "examples/outside/Cargo.toml", "--target-dir", "target"]);
     command
 }
