@@ -10,6 +10,10 @@ use crate::model::GroupName;
 /// Asks the deployer, or answers in their place.
 ///
 /// Without a terminal the answer comes from policy: `--yes`, or the configured default.
+///
+/// # How to implement it
+/// Show the question, and wait: nothing is lost while it waits. The future is dropped when a stronger
+/// cause has decided; take the question off the screen then. [`Unattended`] is for programs.
 #[async_trait]
 pub trait Ask: fmt::Debug + Send + Sync {
     /// Asks, and waits for the answer. Cancel-safe: a dropped question is withdrawn.

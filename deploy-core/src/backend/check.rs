@@ -14,6 +14,47 @@ use crate::{
 ///
 /// How often, how long and in which stage it is asked is not the checker's matter: see
 /// [`CheckPolicy`](crate::plan::CheckPolicy).
+///
+/// # How to implement it
+/// Ask once, and say what was seen. What time may cure is `NotYet`; what is an answer is `Unhealthy`;
+/// what could not be asked is an error. Never wait or repeat: the policy does.
+///
+/// ```
+/// use async_trait::async_trait;
+/// use deploy_core::{
+///     backend::{BackendError, Checker, Scope, Situation, Verdict},
+///     model::Target,
+/// };
+///
+/// /// Healthy while fewer than `most` jobs wait.
+/// #[derive(Debug)]
+/// struct QueueIsShort {
+///     most: u64,
+/// }
+///
+/// #[async_trait]
+/// impl Checker for QueueIsShort {
+///     fn describe(&self) -> String {
+///         format!("at most {} jobs wait", self.most)
+///     }
+///
+///     async fn check(
+///         &self,
+///         target: &Target,
+///         _: &Situation,
+///         _: &Scope,
+///     ) -> Result<Verdict, BackendError> {
+///         let waiting = jobs_waiting(target).await?;
+///         Ok(match waiting {
+///             few if few <= self.most => Verdict::Healthy,
+///             many => Verdict::NotYet { seen: format!("{many} jobs wait") },
+///         })
+///     }
+/// }
+/// # async fn jobs_waiting(_: &Target) -> Result<u64, BackendError> {
+/// #     Ok(0)
+/// # }
+/// ```
 #[async_trait]
 pub trait Checker: fmt::Debug + Send + Sync {
     /// What it asks, for the plan: `port 1134 is open`.

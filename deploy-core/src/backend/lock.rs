@@ -12,6 +12,11 @@ use crate::record::RunId;
 /// Excludes other runs of the same app and environment.
 ///
 /// How far that reaches is the implementation's: a file excludes runs of the same state directory.
+///
+/// # How to implement it
+/// Take it with one step that fails when somebody has it; never look first and write then. Put who,
+/// why and since into it, for those who are kept out. Free it when the holder is proven dead, and
+/// only then. The guard's `Drop` must free it too: a panic unwinds through it.
 #[async_trait]
 pub trait Lock: fmt::Debug + Send + Sync {
     /// Tries to take the lock for `holder`, once and without waiting. A lock whose holder is proven

@@ -13,6 +13,13 @@ use crate::model::Target;
 /// # Guarantees
 /// `restart` may be repeated after a lost answer: it compares what runs with the [`Instance`] noted
 /// before, and acts only when nothing has changed since (rule 19).
+///
+/// # How to implement it
+/// The engine calls `running` before the switch and gives its answer to all later calls, so `mark`
+/// must tell one start of the service from the next: an invocation id, a start time with a pid.
+/// `restart` first asks what runs now; another mark than `before.mark` means that an earlier attempt
+/// did it. It returns when the service has come up, or with what a person would look at, as
+/// evidence. Whether it answers rightly is a [`Checker`](super::Checker)'s question.
 #[async_trait]
 pub trait Restarter: fmt::Debug + Send + Sync {
     /// What it does, for the plan: `restart mockbase.service`.

@@ -10,6 +10,12 @@ use super::BackendError;
 use crate::model::{Version, VersionId, VersionRef};
 
 /// Knows the versions of an app: a git repository, a registry.
+///
+/// # How to implement it
+/// `resolve` gives an id that never means anything else later (a commit, a digest), and keeps the name
+/// that was typed. Refuse here, with a hint, what may not be deployed: nothing is touched yet. Order
+/// by the scheme, not by time. Use what is local where that is possible: a plan asks `changes` once
+/// per pair of versions.
 #[async_trait]
 pub trait VersionSource: fmt::Debug + Send + Sync {
     /// Resolves what a person typed to an exact version.

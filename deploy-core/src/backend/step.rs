@@ -11,6 +11,11 @@ use crate::model::Target;
 ///
 /// Where and when it runs is said by [`StepPolicy`](crate::plan::StepPolicy). Steps that build
 /// within a release before it counts as complete belong to [`Transport`](super::Transport)'s fetch.
+///
+/// # How to implement it
+/// Do it, and report its output as evidence when it fails. It is not repeated after a lost answer, so
+/// it may be something that must not happen twice, such as a migration; yet a later run of the same
+/// version runs it again.
 #[async_trait]
 pub trait Step: fmt::Debug + Send + Sync {
     /// What it does, for the plan: `run bin/migrate`.

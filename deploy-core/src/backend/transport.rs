@@ -25,6 +25,28 @@ use crate::{
 /// # Errors
 /// [`ErrorKind::Unreachable`](super::ErrorKind::Unreachable) only when nothing was begun;
 /// [`ErrorKind::Lost`](super::ErrorKind::Lost) or `TimedOut` when it is unknown how far it came.
+///
+/// # How to implement it
+/// 1. Decide what names a release: the version's id, and a digest of whatever else decides what is
+///    served. [`release`](Self::release) computes it without asking anybody.
+/// 2. Keep releases beside each other, each under its id, and let one link, or one field, say which
+///    is live. `fetch` makes a release under another name and gives it its own as the last step, so
+///    that what a crash leaves is never taken for whole. `promote` changes the one link.
+/// 3. Let each call that changes something begin with the claim: made where there is none, ours
+///    already, taken over from a run that is proven dead, or else `Claimed`. Make it with one step
+///    that fails when it exists (`link`, `O_EXCL`, a conditional write).
+/// 4. Keep a list of what is good, newest first; only `finalize` with `closing.good` adds to it.
+/// 5. Answer each error with its [`ErrorKind`](super::ErrorKind): the engine repeats `Unreachable`
+///    and `Lost`, probes after `Lost` and `TimedOut`, and takes the rest at its word.
+/// 6. End before `scope.deadline`, and soon after `scope.cancel`, whatever the target does.
+/// 7. Run [`testing::conformance`](crate::testing::conformance) against it.
+///
+/// Mistakes that the suite finds: a promote that forgets to compare with `change.from`; a repeat
+/// that fails since all is done already; a late call of a dead run that takes the target back; an
+/// incomplete release that counts as fetched; pruning what is live.
+///
+/// `examples/custom_transport.rs` is a whole one. A transport may hold another, as in
+/// `examples/outside`.
 #[async_trait]
 pub trait Transport: fmt::Debug + Send + Sync {
     /// The release that `version` is on `target`: the version together with a digest of whatever

@@ -5,6 +5,22 @@ use super::Event;
 /// Is told each event of a run, in order.
 ///
 /// Blanket-implemented for closures.
+///
+/// # How to implement it
+/// Match the kinds that matter and pass over the others: kinds are added over time. Adding up is done
+/// already, by [`Summary::apply`](super::Summary::apply). `examples/custom_reporter.rs` is a whole one.
+///
+/// ```
+/// use deploy_core::record::{Event, EventKind, Observer};
+///
+/// let mut ended = 0;
+/// let mut count = |event: &Event| {
+///     ended += u32::from(matches!(event.kind, EventKind::TargetFinished { .. }));
+///     Ok(())
+/// };
+/// fn takes(_: &mut impl Observer) {}
+/// takes(&mut count);
+/// ```
 pub trait Observer: Send {
     /// Takes one event. Must not block for long: the engine waits.
     ///
