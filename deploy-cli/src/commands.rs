@@ -9,6 +9,7 @@ mod lock;
 mod plan;
 mod rollback;
 mod rollout;
+mod selection;
 mod show;
 mod status;
 mod survey;
@@ -29,14 +30,16 @@ pub use tag::TagArgs;
 pub use unlock::UnlockArgs;
 pub use versions::VersionsArgs;
 
-use deploy_core::{model::Group, plan::Plan, record::Exit};
+use deploy_core::{
+    plan::Plan,
+    record::{Exit, Summary},
+};
 
 use crate::{
     args::Command,
     config::StepStage,
     context::{Context, Project},
     error::{CommandError, Kind},
-    hosts::{Filter, FilterError},
     report::{self, Finish},
     wire,
 };
@@ -59,38 +62,18 @@ pub(crate) async fn dispatch(context: &Context, command: &Command) -> Result<Exi
     }
 }
 
-/// The groups that a filter leaves, or the error that says what it does not match.
-fn filtered(
-    filter: Result<Filter, FilterError>,
-    groups: Vec<Group>,
-) -> Result<Vec<Group>, CommandError> {
-    let applied = filter.and_then(|filter| filter.apply(groups));
-    applied.map_err(|error| {
-        let hint = match &error {
-            FilterError::Unmatched { near, .. } if !near.is_empty() => {
-                Some(format!("did you mean {}?", near.join(", ")))
-            }
-            FilterError::Unmatched { .. } | FilterError::Nothing => {
-                Some("`deploy-cli status` lists the hosts".to_owned())
-            }
-            FilterError::Empty => Some("leave it out to mean all hosts".to_owned()),
-            FilterError::Part(..) | FilterError::File(..) => None,
-        };
-        let error = CommandError::refused(error);
-        match hint {
-            Some(hint) => error.hint(hint),
-            None => error,
-        }
-    })
-}
-
 /// What the summary needs to write the command that finishes the rest.
-fn finish(project: &Project, hosts: &[String]) -> Finish {
+fn finish(project: &Project, summary: &Summary) -> Finish {
+    // Where nobody can tell what the whole fleet is, the hosts of the run are named.
+    let narrowed = wire::groups(&project.loaded).map_or(true, |groups| {
+        let mut all = groups.iter().flat_map(|group| &group.targets);
+        all.any(|target| !summary.targets.contains_key(target))
+    });
     Finish {
         scheme: wire::scheme(&project.loaded.config.version),
         options: project.options.clone(),
         allowed: String::new(),
-        hosts: hosts.to_vec(),
+        narrowed,
         running: false,
     }
 }

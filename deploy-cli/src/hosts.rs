@@ -1,5 +1,6 @@
 //! Which hosts are meant: lists in the configuration, files, and the `--hosts` filter.
 
+mod ended;
 mod filter;
 mod pattern;
 
@@ -11,7 +12,8 @@ use std::{
 
 use deploy_core::model::Target;
 
-pub use filter::{Filter, FilterError};
+pub use ended::{Ended, ParseEndedError};
+pub use filter::{Filter, FilterError, Lists};
 pub use pattern::{PatternError, expand};
 
 /// The longest file of hosts that is read.

@@ -213,7 +213,7 @@ fn a_summary_says_what_each_host_serves_and_what_finishes_the_rest() {
         scheme: Scheme::Date(DateTags { prefix: "release".into() }),
         options: " --env beta".into(),
         allowed: " --allow-downgrade".into(),
-        hosts: Vec::new(),
+        narrowed: false,
         running: false,
     };
     let lines = summary_lines(&summary, &finish, 12, &ui()).join("\n");

@@ -22,7 +22,7 @@ pub struct DeployArgs {
     /// How many hosts of a group at once: a number, a percentage, or `all`
     #[arg(long, value_name = "SIZE")]
     batch: Option<BatchSize>,
-    /// Only these hosts: globs, h[01-20], !not, @FILE, separated by commas
+    /// Only these hosts: globs, h[01-20], !not, @FILE, @RUN/failed, separated by commas
     #[arg(long, value_name = "HOSTS")]
     hosts: Vec<String>,
     /// Answer yes: to the first confirmation, and between groups

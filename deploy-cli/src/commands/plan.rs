@@ -19,7 +19,7 @@ pub struct PlanArgs {
     /// How many hosts of a group at once: a number, a percentage, or `all`
     #[arg(long, value_name = "SIZE")]
     batch: Option<BatchSize>,
-    /// Only these hosts: globs, h[01-20], !not, @FILE, separated by commas
+    /// Only these hosts: globs, h[01-20], !not, @FILE, @RUN/failed, separated by commas
     #[arg(long, value_name = "HOSTS")]
     hosts: Vec<String>,
     /// Treat no host as unchanged

@@ -17,7 +17,7 @@ pub struct RollbackArgs {
     /// The version to go back to: a tag, branch or commit
     #[arg(value_name = "VERSION")]
     version: Option<VersionRef>,
-    /// Only these hosts: globs, h[01-20], !not, @FILE, separated by commas
+    /// Only these hosts: globs, h[01-20], !not, @FILE, @RUN/failed, separated by commas
     #[arg(long, value_name = "HOSTS")]
     hosts: Vec<String>,
     /// Do not ask first

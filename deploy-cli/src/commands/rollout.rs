@@ -11,12 +11,12 @@ use deploy_core::{
 };
 use jiff::Timestamp;
 
+use super::selection::selected;
 use crate::{
     ask::Deployer,
     context::{Context, Project},
     echo::Unechoed,
     error::CommandError,
-    hosts::Filter,
     notify::{Notifications, Notifier},
     observers::PlanKeeper,
     report::{self, JsonReporter, LiveReporter, PlainReporter, Screen},
@@ -109,7 +109,7 @@ pub(super) async fn run(context: &Context, wish: &Wish) -> Result<Exit, CommandE
         context.ui.error_line(&format!("warning: {line}"));
     }
     if !context.global.json {
-        let mut finish = super::finish(&project, &wish.hosts);
+        let mut finish = super::finish(&project, &summary);
         finish.allowed = wish.allowed();
         let lines = report::summary_lines(&summary, &finish, 0, &context.ui);
         lines.iter().for_each(|line| context.ui.line(line));
@@ -174,8 +174,8 @@ pub(super) async fn request(
     wired: &Wired,
 ) -> Result<PlanRequest, CommandError> {
     let config = &project.loaded.config;
-    let filter = Filter::parse(&wish.hosts, &context.cwd);
-    let mut groups = super::filtered(filter, wire::groups(&project.loaded)?)?;
+    let groups = wire::groups(&project.loaded)?;
+    let mut groups = selected(context, project, &wish.hosts, groups)?;
     if let Some(batch) = wish.batch {
         groups.iter_mut().for_each(|group| group.batch = batch);
     }

@@ -77,7 +77,7 @@ fn show(context: &Context, project: &Project, past: &Past, summary: &Summary) {
         let (who, host) = (display::line(&info.who), display::line(&info.host));
         ui.line(&format!("{when} by {who} on {host}{why}"));
     }
-    let mut finish = super::finish(project, &[]);
+    let mut finish = super::finish(project, summary);
     finish.running = summary.exit.is_none() && past.is_alive();
     report::summary_lines(summary, &finish, EVIDENCE, ui).iter().for_each(|line| ui.line(line));
     if finish.running {
@@ -129,7 +129,7 @@ async fn follow(context: &Context, project: &Project, past: &Past) -> Result<Exi
 
 fn end(context: &Context, project: &Project, summary: &Summary) -> Exit {
     if !context.global.json {
-        let finish = super::finish(project, &[]);
+        let finish = super::finish(project, summary);
         let lines = report::summary_lines(summary, &finish, 0, &context.ui);
         lines.iter().for_each(|line| context.ui.line(line));
     }

@@ -10,12 +10,12 @@ use deploy_core::{
     record::{Exit, RunId},
 };
 
+use super::selection::selected;
 use crate::{
     commands::survey,
     context::{Context, Project},
     display,
     error::CommandError,
-    hosts::Filter,
     report::{escape_json, names},
     state,
     table::Table,
@@ -28,7 +28,7 @@ use crate::{
 /// Exit code 6 when a host could not be asked.
 #[derive(Debug, Args)]
 pub struct StatusArgs {
-    /// Only these hosts: globs, h[01-20], !not, @FILE, separated by commas
+    /// Only these hosts: globs, h[01-20], !not, @FILE, @RUN/failed, separated by commas
     #[arg(long, value_name = "HOSTS")]
     hosts: Vec<String>,
 }
@@ -40,7 +40,7 @@ type Services = BTreeMap<Target, Vec<(String, Option<bool>)>>;
 pub(crate) async fn cmd_status(context: &Context, args: &StatusArgs) -> Result<Exit, CommandError> {
     let project = context.project()?;
     let groups = wire::groups(&project.loaded)?;
-    let groups = super::filtered(Filter::parse(&args.hosts, &context.cwd), groups)?;
+    let groups = selected(context, &project, &args.hosts, groups)?;
     let wired = wire::pipeline(context, &project, false)?;
     let survey = survey::ask(context, &project, &wired, &groups).await?;
     let services = services(context, &project, &wired, &survey).await;

@@ -3,12 +3,12 @@
 use clap::Args;
 use deploy_core::{backend::BackendError, model::Target, plan::OnAbort, record::Exit};
 
+use super::selection::selected;
 use crate::{
     ask::Deployer,
     context::Context,
     display,
     error::{CommandError, Kind},
-    hosts::Filter,
     report::Screen,
     state::{Freed, describe_holder},
     wire::{self, FoundClaim},
@@ -20,7 +20,7 @@ use crate::{
 /// proven dead are removed; for others, which may live on another machine, you are asked.
 #[derive(Debug, Args)]
 pub struct UnlockArgs {
-    /// Only claims on these hosts: globs, h[01-20], !not, @FILE, separated by commas
+    /// Only claims on these hosts: globs, h[01-20], !not, @FILE, @RUN/failed, separated by commas
     #[arg(long, value_name = "HOSTS")]
     hosts: Vec<String>,
     /// Remove the lock only, and do not look at the hosts
@@ -48,7 +48,7 @@ pub(crate) async fn cmd_unlock(context: &Context, args: &UnlockArgs) -> Result<E
         return Ok(Exit::Complete);
     }
     let groups = wire::groups(&project.loaded)?;
-    let groups = super::filtered(Filter::parse(&args.hosts, &context.cwd), groups)?;
+    let groups = selected(context, &project, &args.hosts, groups)?;
     let targets: std::collections::BTreeSet<Target> =
         groups.into_iter().flat_map(|group| group.targets).collect();
     let (run, wired) = (context.run_id(), wire::pipeline(context, &project, false)?);

@@ -5,7 +5,8 @@ use std::{collections::BTreeSet, path::Path};
 use deploy_core::model::{Group, Target};
 use globset::{GlobBuilder, GlobMatcher};
 
-use super::{HostsFileError, PatternError, pattern::expand_text, read_file};
+use super::{Ended, HostsFileError, PatternError, pattern::expand_text, read_file};
+use crate::error::CommandError;
 
 /// Why a filter was refused.
 #[derive(Debug, thiserror::Error)]
@@ -16,6 +17,15 @@ pub enum FilterError {
     /// The file of a part cannot be read.
     #[error("--hosts @{0}")]
     File(String, #[source] HostsFileError),
+    /// The hosts of a past run cannot be had.
+    #[error("--hosts {0:?}")]
+    Run(String, #[source] CommandError),
+    /// A part is the name of a file and of a run.
+    #[error("--hosts {0:?} is a file and a run")]
+    Ambiguous(String),
+    /// A part means a run, but not how its hosts ended.
+    #[error("--hosts {0:?} does not say how the hosts of that run ended")]
+    NoEnd(String),
     /// A part matches none of the hosts, which is a slip more often than a wish.
     #[error("--hosts {part:?} matches no host")]
     Unmatched {
@@ -32,8 +42,19 @@ pub enum FilterError {
     Nothing,
 }
 
-/// A filter: parts between commas, each a glob, a range, `@FILE`, or one of these with a `!` that
-/// takes away. Only negative parts take away from all hosts.
+/// Where the lists are found that a filter names with an `@`.
+pub struct Lists<'a> {
+    /// Where relative files are meant from.
+    pub directory: &'a Path,
+    /// Who knows of past runs.
+    pub ended: &'a EndedIn<'a>,
+}
+
+/// The hosts that ended so in the run of that name; `None` where there is no such run.
+pub type EndedIn<'a> = dyn Fn(&str, Ended) -> Result<Option<Vec<Target>>, CommandError> + 'a;
+
+/// A filter: parts between commas, each a glob, a range, `@FILE`, `@RUN/failed`, or one of these
+/// with a `!` that takes away. Only negative parts take away from all hosts.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
     parts: Vec<Part>,
@@ -48,11 +69,11 @@ struct Part {
 }
 
 impl Filter {
-    /// Reads a filter. Relative files are meant from `directory`.
+    /// Reads a filter.
     ///
     /// # Errors
     /// [`FilterError`] when a part cannot be read.
-    pub fn parse(texts: &[String], directory: &Path) -> Result<Self, FilterError> {
+    pub fn parse(texts: &[String], lists: &Lists<'_>) -> Result<Self, FilterError> {
         let mut parts = Vec::new();
         for text in texts {
             let split = split(text);
@@ -60,7 +81,7 @@ impl Filter {
                 return Err(FilterError::Empty);
             }
             for part in split {
-                parts.push(Part::parse(&part, directory)?);
+                parts.push(Part::parse(&part, lists)?);
             }
         }
         Ok(Self { parts })
@@ -98,18 +119,49 @@ impl Filter {
     }
 }
 
+impl Lists<'_> {
+    /// The hosts of `list`: those of a past run, or of a file.
+    fn read(&self, list: &str, part: &str) -> Result<Vec<Target>, FilterError> {
+        let path = self.directory.join(list);
+        let of_run = list
+            .split_once('/')
+            .filter(|(run, word)| !run.is_empty() && !run.starts_with('.') && !word.contains('/'));
+        if let Some((run, word)) = of_run {
+            let is_run = |ended| !matches!((self.ended)(run, ended), Ok(None));
+            match (word.parse::<Ended>(), path.exists()) {
+                (Ok(ended), false) => return self.of_run(run, ended, part),
+                (Ok(ended), true) if is_run(ended) => {
+                    return Err(FilterError::Ambiguous(part.to_owned()));
+                }
+                (Err(_), false) if is_run(Ended::Unfinished) => {
+                    return Err(FilterError::NoEnd(part.to_owned()));
+                }
+                _ => {}
+            }
+        }
+        read_file(&path).map_err(|error| FilterError::File(list.to_owned(), error))
+    }
+
+    fn of_run(&self, run: &str, ended: Ended, part: &str) -> Result<Vec<Target>, FilterError> {
+        let found = (self.ended)(run, ended).and_then(|found| {
+            let none = || format!("there is no run {run:?}, and no file {run}/{ended}");
+            let none = || CommandError::refused(none()).hint("`deploy-cli history` lists the runs");
+            found.ok_or_else(none)
+        });
+        found.map_err(|error| FilterError::Run(part.to_owned(), error))
+    }
+}
+
 impl Part {
-    fn parse(text: &str, directory: &Path) -> Result<Self, FilterError> {
+    fn parse(text: &str, lists: &Lists<'_>) -> Result<Self, FilterError> {
         let (negative, body) = match text.strip_prefix('!') {
             Some(body) => (true, body.trim()),
             None => (false, text),
         };
         let mut part =
             Self { text: text.to_owned(), negative, matchers: Vec::new(), names: BTreeSet::new() };
-        if let Some(file) = body.strip_prefix('@') {
-            let targets = read_file(&directory.join(file))
-                .map_err(|error| FilterError::File(file.to_owned(), error))?;
-            part.names = targets.into_iter().map(String::from).collect();
+        if let Some(list) = body.strip_prefix('@') {
+            part.names = lists.read(list, text)?.into_iter().map(String::from).collect();
             return Ok(part);
         }
         let wrong = |error| FilterError::Part(text.to_owned(), error);
@@ -180,9 +232,20 @@ mod tests {
         vec![group("canary", &["h01"]), group("default", &["h02", "h03", "db1", "web.x.org"])]
     }
 
+    /// One past run, called `last`, in which h02 and db1 failed, and h09 that is gone since.
+    fn lists(directory: &Path) -> Lists<'_> {
+        let failed = || ["h02", "db1", "h09"].map(|name| Target::new(name).unwrap()).to_vec();
+        let ended = move |run: &str, ended: Ended| match (run, ended) {
+            ("last", Ended::Failed | Ended::Unfinished) => Ok(Some(failed())),
+            ("last", _) => Err(CommandError::refused("nothing is left")),
+            _ => Ok(None),
+        };
+        Lists { directory, ended: Box::leak(Box::new(ended)) }
+    }
+
     fn kept(texts: &[&str]) -> Result<Vec<String>, FilterError> {
         let texts: Vec<String> = texts.iter().map(|text| (*text).to_owned()).collect();
-        let groups = Filter::parse(&texts, Path::new("."))?.apply(groups())?;
+        let groups = Filter::parse(&texts, &lists(Path::new(".")))?.apply(groups())?;
         Ok(groups.iter().flat_map(|g| &g.targets).map(|target| target.to_string()).collect())
     }
 
@@ -200,9 +263,34 @@ mod tests {
     fn files_of_hosts() {
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join("some"), "# these\n\nh[01-02] # two\n").unwrap();
-        let filter = Filter::parse(&["@some".to_owned()], directory.path()).unwrap();
-        assert_eq!(filter.apply(groups()).unwrap().len(), 2);
-        assert!(Filter::parse(&["@none".to_owned()], directory.path()).is_err());
+        let parse = |text: &str| Filter::parse(&[text.to_owned()], &lists(directory.path()));
+        assert_eq!(parse("@some").unwrap().apply(groups()).unwrap().len(), 2);
+        assert!(matches!(parse("@none"), Err(FilterError::File(..))));
+    }
+
+    #[test]
+    fn hosts_of_a_past_run() {
+        assert_eq!(kept(&["@last/failed"]).unwrap(), ["h02", "db1"]);
+        assert_eq!(kept(&["!@last/failed,h*"]).unwrap(), ["h01", "h03"]);
+        assert!(matches!(kept(&["@last/faild"]), Err(FilterError::NoEnd(_))));
+        assert!(matches!(kept(&["@last/reverted"]), Err(FilterError::Run(..))), "none ended so");
+        assert!(matches!(kept(&["@20150610/failed"]), Err(FilterError::Run(..))), "no such run");
+        assert!(matches!(kept(&["@other/word"]), Err(FilterError::File(..))));
+    }
+
+    #[test]
+    fn a_file_is_not_taken_for_a_run_nor_a_run_for_a_file() {
+        let directory = tempfile::tempdir().unwrap();
+        for run in ["last", "hosts"] {
+            std::fs::create_dir(directory.path().join(run)).unwrap();
+            std::fs::write(directory.path().join(run).join("failed"), "h03\n").unwrap();
+        }
+        let parse = |text: &str| Filter::parse(&[text.to_owned()], &lists(directory.path()));
+        assert!(matches!(parse("@last/failed"), Err(FilterError::Ambiguous(_))));
+        for file in ["@hosts/failed", "@./last/failed"] {
+            let kept = parse(file).unwrap().apply(groups()).unwrap();
+            assert_eq!(kept[0].targets[0].as_str(), "h03", "{file}");
+        }
     }
 
     #[test]

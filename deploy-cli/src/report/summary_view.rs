@@ -11,9 +11,9 @@ use super::{
     plan_view::count,
     teller::{names, stage_name},
 };
-use crate::{config::short, display, table::Table, ui::Ui};
+use crate::{config::short, display, hosts::Ended, table::Table, ui::Ui};
 
-/// The most hosts that are named in a line or in the command that finishes the rest.
+/// The most hosts that are named in the command that finishes the rest.
 const NAMED: usize = 10;
 
 /// What is needed to write the command that finishes the rest.
@@ -25,8 +25,8 @@ pub struct Finish {
     pub options: String,
     /// What the run was allowed, and needs to be again: ` --allow-downgrade`, or nothing.
     pub allowed: String,
-    /// The `--hosts` of the run, where it had any.
-    pub hosts: Vec<String>,
+    /// Whether the run was for some of the hosts only.
+    pub narrowed: bool,
     /// Whether the run's process lives: then nothing is to be finished by hand.
     pub running: bool,
 }
@@ -235,14 +235,16 @@ fn finishing(summary: &Summary, finish: &Finish) -> String {
     let command = if is_back(summary) { "rollback" } else { "deploy" };
     let version = summary.plan.as_ref().and_then(|plan| plan.version.as_ref());
     let version = version.map_or(String::new(), |version| format!(" {}", exact(version, finish)));
-    let hosts = match (unfinished.len(), finish.hosts.is_empty()) {
-        (number, true) if number == summary.targets.len() => String::new(),
-        (number, _) if number <= NAMED => {
+    let hosts = match unfinished.len() {
+        number if number == summary.targets.len() && !finish.narrowed => String::new(),
+        number if number <= NAMED => {
             let names: Vec<&str> = unfinished.iter().map(|target| target.as_str()).collect();
             format!(" --hosts {}", quoted(&names.join(",")))
         }
-        (_, true) => String::new(),
-        (_, false) => format!(" --hosts {}", quoted(&finish.hosts.join(","))),
+        _ => {
+            let run = summary.info.as_ref().map_or("last", |info| info.run.as_str());
+            format!(" --hosts @{run}/{}", Ended::Unfinished)
+        }
     };
     let (options, allowed) = (&finish.options, &finish.allowed);
     format!("deploy-cli {command}{options}{version}{hosts}{allowed}")
@@ -287,7 +289,7 @@ mod tests {
             scheme,
             options: String::new(),
             allowed: String::new(),
-            hosts: Vec::new(),
+            narrowed: false,
             running: false,
         }
     }

@@ -105,21 +105,32 @@ impl Past {
     /// # Errors
     /// Refused when there is none, or several begin like that.
     pub fn find(state: &StateDir, named: &str) -> Result<Self, CommandError> {
-        let all = Self::all(state);
+        Self::look_up(state, named)?.ok_or_else(|| match named {
+            "last" => CommandError::refused("no run yet"),
+            _ => CommandError::refused(format!("there is no run {named:?}"))
+                .hint("`deploy-cli history` lists them"),
+        })
+    }
+
+    /// The same; `None` when there is none.
+    ///
+    /// # Errors
+    /// Refused when several begin like that.
+    pub fn look_up(state: &StateDir, named: &str) -> Result<Option<Self>, CommandError> {
+        let mut all = Self::all(state);
         if named == "last" {
-            return all.into_iter().next().ok_or_else(|| CommandError::refused("no run yet"));
+            return Ok((!all.is_empty()).then(|| all.swap_remove(0)));
         }
-        let mut matching = all.iter().filter(|past| past.run.as_str().starts_with(named));
-        match (matching.next(), matching.next()) {
-            (Some(one), None) => Ok(one.clone()),
-            (Some(one), Some(_)) if one.run.as_str() == named => Ok(one.clone()),
-            (Some(_), Some(_)) => {
-                Err(CommandError::refused(format!("several runs begin {named:?}"))
-                    .hint("`deploy-cli history` lists them"))
-            }
-            (None, _) => Err(CommandError::refused(format!("there is no run {named:?}"))
-                .hint("`deploy-cli history` lists them")),
+        let whole = all.iter().position(|past| past.run.as_str() == named);
+        if let Some(at) = whole {
+            return Ok(Some(all.swap_remove(at)));
         }
+        all.retain(|past| past.run.as_str().starts_with(named));
+        if all.len() > 1 {
+            return Err(CommandError::refused(format!("several runs begin {named:?}"))
+                .hint("`deploy-cli history` lists them"));
+        }
+        Ok(all.pop())
     }
 
     /// Its journal, to be read. Others may have written it.

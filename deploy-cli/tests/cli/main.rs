@@ -7,6 +7,7 @@ mod commands;
 mod deploys;
 mod hostile;
 mod inert;
+mod left;
 mod place;
 mod reference;
 mod stages;
