@@ -115,7 +115,7 @@ impl Recipe {
         let Some((blob, _)) = session.host_key() else {
             return Err(ConnectError::Protocol("the host showed no key".to_owned()));
         };
-        known.verify(&host.known_as(), blob)?;
+        known.verify(&host.identity(), blob)?;
         // An agent may ask a person to touch a token: that has a time of its own.
         let patience = Patience { deadline: Instant::now() + timeout, ..patience };
         auth::log_in(&session, &host, &patience)?;
@@ -217,14 +217,16 @@ fn dial(host: &HostConfig, deadline: Instant) -> Result<TcpStream, ConnectError>
 
 /// Says which algorithms are wanted: what ssh is configured for, as far as libssh2 knows it, with
 /// the types of host key that are known first, so that a host is not taken for another one.
+/// Certificates are asked for where there is an authority to check them by, and come before all.
 fn prefer(session: &Session, host: &HostConfig, known: &KnownHosts) -> Result<(), ConnectError> {
-    let types = known.types(&host.known_as());
+    let known_as = host.known_as();
+    let (types, certified) = (known.types(&known_as), known.has_authority(&known_as));
     let mut keys = common(session, MethodType::HostKey, &host.host_key_algorithms)?;
-    // libssh2 does not check a certificate's authority: a certificate proves nothing to us.
-    keys.retain(|key| !key.contains("-cert-v0"));
+    let is_certificate = |key: &str| key.contains("-cert-v0");
+    keys.retain(|key| certified || !is_certificate(key));
     keys.sort_by_key(|key| {
         let family = if key.starts_with("rsa-sha2-") { "ssh-rsa" } else { key.as_str() };
-        !types.contains(family)
+        !is_certificate(key) && !types.contains(family)
     });
     set(session, MethodType::HostKey, &keys)?;
     let wanted = [

@@ -7,7 +7,7 @@ use deploy_core::{
     model::Target,
 };
 
-use super::known_hosts::Distrust;
+use super::distrust::Distrust;
 
 /// Why a connection did not come to be. Nothing was begun on the target.
 ///

@@ -10,87 +10,24 @@ use std::{
 };
 
 use hmac::{Hmac, Mac};
+use jiff::Timestamp;
 use sha1::Sha1;
 use ssh_key::{
     HashAlg, PublicKey,
     known_hosts::{Entry, HostPatterns, Marker},
 };
 
-/// Why a host's key is not trusted.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Distrust {
-    #[error("its host key is not known")]
-    Unknown {
-        host: String,
-        offered: String,
-        /// The host has a certificate authority, which we cannot check.
-        authority: bool,
-        file: PathBuf,
-    },
-    #[error("its host key has changed")]
-    Changed { host: String, offered: String, known: String, place: String, file: PathBuf },
-    #[error("its host key is revoked")]
-    Revoked { host: String, offered: String, place: String },
-    #[error("its host key cannot be read")]
-    Unreadable { host: String },
-    #[error("cannot read {}, which says which keys are revoked: {reason}", .file.display())]
-    NoRevocations { file: PathBuf, reason: String },
-}
+use super::{distrust::Distrust, host_cert::HostCertificate};
 
-impl Distrust {
-    /// Which host it is, as it is looked for, and which key it showed.
-    pub(crate) fn detail(&self) -> Option<String> {
-        match self {
-            Self::Unknown { host, offered, .. } => Some(format!("{host} shows {offered}")),
-            Self::Changed { host, offered, known, place, .. } => {
-                Some(format!("{host} shows {offered}, but {place} has {known}"))
-            }
-            Self::Revoked { host, offered, place } => {
-                Some(format!("{host} shows {offered}, revoked in {place}"))
-            }
-            Self::Unreadable { host } => Some(format!("host: {host}")),
-            Self::NoRevocations { .. } => None,
-        }
-    }
-
-    /// What a person can do about it.
-    pub(crate) fn hint(&self) -> String {
-        match self {
-            Self::Unknown { host, file, authority, .. } => {
-                let scan = scan(host, file);
-                let check = format!("compare the fingerprint with the host's own, then: {scan}");
-                if *authority {
-                    format!("host certificates (@cert-authority) are not checked yet; {check}")
-                } else {
-                    check
-                }
-            }
-            Self::Changed { host, file, .. } => format!(
-                "if the host was set up anew: ssh-keygen -R {} -f {}, then {}",
-                super::quote(host),
-                super::quote(&file.display().to_string()),
-                scan(host, file),
-            ),
-            Self::Revoked { .. } => {
-                "do not use this host until its key was replaced by its administrator".to_owned()
-            }
-            Self::Unreadable { .. } => "offer a key of type ed25519, ecdsa or rsa".to_owned(),
-            Self::NoRevocations { .. } => {
-                "a list of public keys is understood, a KRL is not yet".to_owned()
-            }
-        }
-    }
-}
-
-/// The command that writes the keys of a host, known as `host`, into `file`.
-fn scan(host: &str, file: &Path) -> String {
-    let file = super::quote(&file.display().to_string());
-    match host.strip_prefix('[').and_then(|rest| rest.split_once("]:")) {
-        Some((name, port)) => {
-            format!("ssh-keyscan -H -p {} {} >> {file}", super::quote(port), super::quote(name))
-        }
-        None => format!("ssh-keyscan -H {} >> {file}", super::quote(host)),
-    }
+/// Which host is wanted.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Identity {
+    /// The name under which its key is known: with the port, where that is not 22.
+    pub known_as: String,
+    /// The name that a certificate must have.
+    pub name: String,
+    /// How an authority may have signed; none is any.
+    pub authority_algorithms: Vec<String>,
 }
 
 /// One line of a file.
@@ -99,6 +36,16 @@ struct Line {
     entry: Entry,
     file: PathBuf,
     number: usize,
+}
+
+impl Line {
+    fn is(&self, marker: &Marker) -> bool {
+        self.entry.marker() == Some(marker)
+    }
+
+    fn has(&self, key: &PublicKey) -> bool {
+        self.entry.public_key().key_data() == key.key_data()
+    }
 }
 
 /// What the known_hosts files say, and which keys are revoked for all hosts.
@@ -165,42 +112,96 @@ impl KnownHosts {
             .collect()
     }
 
-    /// Whether `blob`, the key that a host known as `host` showed, is its own.
+    /// Whether an authority is known that may vouch for a host.
+    pub(crate) fn has_authority(&self, host: &str) -> bool {
+        self.about(&names(host)).any(|line| line.is(&Marker::CertAuthority))
+    }
+
+    /// Whether `blob`, the key or certificate that a host showed, is its own.
     ///
     /// # Errors
     /// Every answer but yes.
-    pub(crate) fn verify(&self, host: &str, blob: &[u8]) -> Result<(), Distrust> {
-        let owned = || host.to_owned();
+    pub(crate) fn verify(&self, host: &Identity, blob: &[u8]) -> Result<(), Distrust> {
+        if HostCertificate::is_one(blob) {
+            return self.verify_certificate(host, blob);
+        }
+        let host = &host.known_as;
         let key =
-            PublicKey::from_bytes(blob).map_err(|_| Distrust::Unreadable { host: owned() })?;
-        let offered = describe(&key);
-        let same = |other: &PublicKey| other.key_data() == key.key_data();
-        if self.revoked.iter().any(same) {
-            let place = "RevokedHostKeys".to_owned();
-            return Err(Distrust::Revoked { host: owned(), offered, place });
+            PublicKey::from_bytes(blob).map_err(|_| Distrust::Unreadable { host: host.clone() })?;
+        self.refuse_revoked(host, &key, &key)?;
+        self.verify_key(host, &key)
+    }
+
+    /// As ssh does, a certificate that proves nothing counts as the plain key in it.
+    fn verify_certificate(&self, host: &Identity, blob: &[u8]) -> Result<(), Distrust> {
+        let known_as = &host.known_as;
+        let shown = HostCertificate::read(blob).map_err(|flaw| Distrust::Certificate {
+            host: known_as.clone(),
+            offered: "a certificate".to_owned(),
+            signer: "somebody".to_owned(),
+            flaw,
+        })?;
+        self.refuse_revoked(known_as, &shown.key, &shown.key)?;
+        self.refuse_revoked(known_as, &shown.authority, &shown.key)?;
+        let names = names(known_as);
+        let authorities: Vec<&PublicKey> = self
+            .about(&names)
+            .filter(|line| line.is(&Marker::CertAuthority))
+            .map(|line| line.entry.public_key())
+            .collect();
+        let algorithms = &host.authority_algorithms;
+        let judged = shown.judge(&host.name, &authorities, algorithms, Timestamp::now());
+        let Err(flaw) = judged else { return Ok(()) };
+        self.verify_key(known_as, &shown.key).map_err(|_| Distrust::Certificate {
+            host: known_as.clone(),
+            offered: describe(&shown.key),
+            signer: shown.signer(),
+            flaw,
+        })
+    }
+
+    /// Refuses when `key` is revoked: the one that was `shown`, or that of who signed it.
+    fn refuse_revoked(
+        &self,
+        host: &str,
+        key: &PublicKey,
+        shown: &PublicKey,
+    ) -> Result<(), Distrust> {
+        let revoked = |place: String| Distrust::Revoked {
+            host: host.to_owned(),
+            offered: match key == shown {
+                true => describe(shown),
+                false => format!("{}, signed by {}", describe(shown), describe(key)),
+            },
+            place,
+        };
+        if self.revoked.iter().any(|other| other.key_data() == key.key_data()) {
+            return Err(revoked("RevokedHostKeys".to_owned()));
         }
         let names = names(host);
+        let mut lines = self.about(&names).filter(|line| line.is(&Marker::Revoked));
+        lines.find(|line| line.has(key)).map_or(Ok(()), |line| Err(revoked(place(line))))
+    }
+
+    /// Whether `key` stands in a line about the host.
+    fn verify_key(&self, host: &str, key: &PublicKey) -> Result<(), Distrust> {
+        let (owned, offered) = (host.to_owned(), describe(key));
+        let names = names(host);
         let mut lines: Vec<&Line> = self.about(&names).collect();
-        let revoked = |line: &&Line| line.entry.marker() == Some(&Marker::Revoked);
-        if let Some(line) = lines.iter().filter(|l| revoked(l)).find(|l| same(l.entry.public_key()))
-        {
-            return Err(Distrust::Revoked { host: owned(), offered, place: place(line) });
-        }
-        let authority = lines.iter().any(|l| l.entry.marker() == Some(&Marker::CertAuthority));
         lines.retain(|line| line.entry.marker().is_none());
-        if lines.iter().any(|line| same(line.entry.public_key())) {
+        if lines.iter().any(|line| line.has(key)) {
             return Ok(());
         }
         match lines.first() {
             None => {
-                let file = self.first.clone();
-                Err(Distrust::Unknown { host: owned(), offered, authority, file })
+                let (authority, file) = (self.has_authority(host), self.first.clone());
+                Err(Distrust::Unknown { host: owned, offered, authority, file })
             }
             Some(first) => {
                 let of_type = |l: &&&Line| l.entry.public_key().algorithm() == key.algorithm();
                 let line = lines.iter().find(of_type).unwrap_or(first);
                 Err(Distrust::Changed {
-                    host: owned(),
+                    host: owned,
                     offered,
                     known: describe(line.entry.public_key()),
                     place: place(line),
@@ -283,6 +284,10 @@ mod tests {
     const TWO: &str =
         "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIILM+rvN+ot98qgEN796jTiQfZfG1KaT0PtFDJ/XFSqt";
 
+    fn host(known_as: &str) -> Identity {
+        Identity { known_as: known_as.to_owned(), ..Identity::default() }
+    }
+
     fn blob(key: &str) -> Vec<u8> {
         PublicKey::from_openssh(key).unwrap().to_bytes().unwrap()
     }
@@ -296,32 +301,36 @@ mod tests {
     #[test]
     fn a_known_key_is_trusted_and_another_is_changed() {
         let known = known(&format!("a,h1 {ONE} comment # not a comment\n"));
-        assert_eq!(known.verify("h1", &blob(ONE)), Ok(()));
-        let changed = known.verify("h1", &blob(TWO)).unwrap_err();
+        assert_eq!(known.verify(&host("h1"), &blob(ONE)), Ok(()));
+        let changed = known.verify(&host("h1"), &blob(TWO)).unwrap_err();
         assert!(matches!(changed, Distrust::Changed { .. }));
         assert!(changed.detail().is_some_and(|detail| detail.matches("SHA256:").count() == 2));
         assert!(changed.hint().contains("ssh-keygen -R h1 -f /kh"), "{}", changed.hint());
-        assert!(matches!(known.verify("h2", &blob(ONE)), Err(Distrust::Unknown { .. })));
+        assert!(matches!(known.verify(&host("h2"), &blob(ONE)), Err(Distrust::Unknown { .. })));
     }
 
     #[test]
     fn a_bad_line_spoils_only_itself() {
         let text = format!("h1 ssh-new AAAA\n|1|x|y {ONE}\n\u{fffd}\nh1\t {ONE}\n@odd h1 {ONE}\n");
-        assert_eq!(known(&text).verify("h1", &blob(ONE)), Ok(()));
+        assert_eq!(known(&text).verify(&host("h1"), &blob(ONE)), Ok(()));
     }
 
     #[test]
     fn a_revoked_key_is_never_trusted() {
         let text = format!("h1 {ONE}\n@revoked * {ONE}\n");
-        assert!(matches!(known(&text).verify("h1", &blob(ONE)), Err(Distrust::Revoked { .. })));
+        assert!(matches!(
+            known(&text).verify(&host("h1"), &blob(ONE)),
+            Err(Distrust::Revoked { .. })
+        ));
         let other = format!("h1 {ONE}\n@revoked * {TWO}\n");
-        assert_eq!(known(&other).verify("h1", &blob(ONE)), Ok(()));
+        assert_eq!(known(&other).verify(&host("h1"), &blob(ONE)), Ok(()));
     }
 
     #[test]
-    fn an_authority_alone_is_not_enough_and_said() {
-        let unknown =
-            known(&format!("@cert-authority * {ONE}\n")).verify("h1", &blob(ONE)).unwrap_err();
+    fn an_authority_without_a_certificate_is_not_enough_and_said() {
+        let unknown = known(&format!("@cert-authority * {ONE}\n"))
+            .verify(&host("h1"), &blob(ONE))
+            .unwrap_err();
         assert!(unknown.hint().contains("@cert-authority"));
         assert!(known(&format!("@cert-authority * {ONE}\n")).types("h1").is_empty());
     }
@@ -330,10 +339,10 @@ mod tests {
     fn wildcards_and_negations_match_as_in_ssh() {
         let known = known(&format!("*.example.org,!bad.example.org,web-? {ONE}\n"));
         for good in ["a.example.org", "web-1"] {
-            assert_eq!(known.verify(good, &blob(ONE)), Ok(()), "{good}");
+            assert_eq!(known.verify(&host(good), &blob(ONE)), Ok(()), "{good}");
         }
         for unknown in ["bad.example.org", "web-11", "example.org"] {
-            assert!(known.verify(unknown, &blob(ONE)).is_err(), "{unknown}");
+            assert!(known.verify(&host(unknown), &blob(ONE)).is_err(), "{unknown}");
         }
     }
 
@@ -345,18 +354,18 @@ mod tests {
         let patterns =
             HostPatterns::HashedName { salt: b"01234567890123456789".to_vec(), hash }.to_string();
         let known = known(&format!("{patterns} {ONE}\n"));
-        assert_eq!(known.verify("[h1]:2222", &blob(ONE)), Ok(()));
-        assert!(known.verify("h1", &blob(ONE)).is_err());
+        assert_eq!(known.verify(&host("[h1]:2222"), &blob(ONE)), Ok(()));
+        assert!(known.verify(&host("h1"), &blob(ONE)).is_err());
         assert_eq!(known.types("[h1]:2222").into_iter().collect::<Vec<_>>(), ["ssh-ed25519"]);
     }
 
     #[test]
     fn another_port_is_asked_for_by_its_port_and_without() {
         let with = known(&format!("[h1]:2222 {ONE}\n"));
-        assert_eq!(with.verify("[h1]:2222", &blob(ONE)), Ok(()));
-        assert!(with.verify("h1", &blob(ONE)).is_err());
-        assert_eq!(known(&format!("h1 {ONE}\n")).verify("[h1]:2222", &blob(ONE)), Ok(()));
-        let hint = with.verify("[h1]:2222", &blob(TWO)).unwrap_err().hint();
+        assert_eq!(with.verify(&host("[h1]:2222"), &blob(ONE)), Ok(()));
+        assert!(with.verify(&host("h1"), &blob(ONE)).is_err());
+        assert_eq!(known(&format!("h1 {ONE}\n")).verify(&host("[h1]:2222"), &blob(ONE)), Ok(()));
+        let hint = with.verify(&host("[h1]:2222"), &blob(TWO)).unwrap_err().hint();
         assert!(hint.contains("ssh-keygen -R '[h1]:2222'"), "{hint}");
         assert!(hint.contains("ssh-keyscan -H -p 2222 h1 >> /kh"), "{hint}");
     }

@@ -12,7 +12,7 @@ use std::{
 
 use tokio::process::Command;
 
-use super::{destination::Destination, error::ConnectError};
+use super::{destination::Destination, error::ConnectError, known_hosts::Identity};
 
 /// How long `ssh -G` may take: it may run the commands of `Match exec`.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -38,6 +38,7 @@ pub(crate) struct HostConfig {
     pub revoked_keys: Option<PathBuf>,
     pub host_key_alias: Option<String>,
     pub host_key_algorithms: Vec<String>,
+    pub authority_algorithms: Vec<String>,
     pub kex_algorithms: Vec<String>,
     pub ciphers: Vec<String>,
     pub macs: Vec<String>,
@@ -122,6 +123,7 @@ impl HostConfig {
             identities_only: options.one("identitiesonly").as_deref() == Some("yes"),
             host_key_alias: options.one("hostkeyalias"),
             host_key_algorithms: options.list("hostkeyalgorithms"),
+            authority_algorithms: options.list("casignaturealgorithms"),
             kex_algorithms: options.list("kexalgorithms"),
             ciphers: options.list("ciphers"),
             macs: options.list("macs"),
@@ -161,6 +163,13 @@ impl HostConfig {
             None if self.port == 22 => self.hostname.to_lowercase(),
             None => format!("[{}]:{}", self.hostname.to_lowercase(), self.port),
         }
+    }
+
+    /// Which host is wanted: what its key or its certificate must say.
+    pub(crate) fn identity(&self) -> Identity {
+        let name = self.host_key_alias.as_ref().unwrap_or(&self.hostname).to_lowercase();
+        let authority_algorithms = self.authority_algorithms.clone();
+        Identity { known_as: self.known_as(), name, authority_algorithms }
     }
 
     /// Where it is, for a person.
