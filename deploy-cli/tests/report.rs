@@ -176,6 +176,7 @@ fn a_summary_says_what_each_host_serves_and_what_finishes_the_rest() {
         pid: 1,
         why: None,
         tool: "0".into(),
+        saved_plan: None,
     };
     let full = |host: &str| Failure {
         hint: Some("make room on /srv".into()),

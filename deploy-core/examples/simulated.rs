@@ -117,6 +117,7 @@ fn info() -> Result<RunInfo, Box<dyn Error>> {
         pid: std::process::id(),
         why: None,
         tool: "simulated".to_owned(),
+        saved_plan: None,
     })
 }
 

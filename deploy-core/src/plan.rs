@@ -8,9 +8,12 @@ mod batch;
 mod budget;
 mod change;
 mod check_policy;
+mod difference;
 mod planner;
 mod retry;
+mod saved;
 mod stage;
+mod stand;
 mod step_policy;
 mod strategy;
 
@@ -21,9 +24,12 @@ pub use batch::BatchSize;
 pub use budget::{Allowance, Amount, Budget, ParseAmountError};
 pub use change::{Change, Work};
 pub use check_policy::CheckPolicy;
+pub use difference::Difference;
 pub use planner::{Goal, PlanError, PlanRequest, Survey};
 pub use retry::{Retry, Timeouts};
+pub use saved::SavedPlan;
 pub use stage::Stage;
+pub use stand::Stand;
 pub use step_policy::{StepMoment, StepPlace, StepPolicy};
 pub use strategy::{OnAbort, OnBreach, OnFailure, Strategy};
 

@@ -46,6 +46,7 @@ fn info(format: u32) -> RunInfo {
         pid: 1,
         why: Some("a hotfix".into()),
         tool: "0.1.0".into(),
+        saved_plan: None,
     }
 }
 

@@ -308,6 +308,7 @@ fn info(project: &Project, run: &RunId, wish: &Wish) -> RunInfo {
         pid: std::process::id(),
         why: wish.message.clone(),
         tool: env!("CARGO_PKG_VERSION").to_owned(),
+        saved_plan: None,
     }
 }
 

@@ -33,6 +33,11 @@ pub enum Stage {
 }
 
 impl Stage {
+    /// Whether it changes what a target serves, or how its services run (rule 14).
+    pub fn touches(self) -> bool {
+        matches!(self, Self::Depool | Self::Promote | Self::Restart | Self::Repool | Self::Rollback)
+    }
+
     /// The name as it is written in configuration, journal and summary.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -212,6 +212,9 @@ pub struct RunInfo {
     pub why: Option<String>,
     /// The version of the tool.
     pub tool: String,
+    /// The digest of the saved plan that is applied, where one is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub saved_plan: Option<String>,
 }
 
 impl RunInfo {
@@ -228,6 +231,7 @@ impl RunInfo {
             pid: std::process::id(),
             why: None,
             tool: env!("CARGO_PKG_VERSION").to_owned(),
+            saved_plan: None,
         }
     }
 }

@@ -34,6 +34,9 @@ pub struct Summary {
     pub exit: Option<Exit>,
     /// Why it was refused, where it was.
     pub reason: Option<String>,
+    /// Whether a step that changes a target was begun.
+    #[serde(default)]
+    pub touched: bool,
     /// When it started.
     pub started: Option<Timestamp>,
     /// How long it has taken, up to the last event.
@@ -108,6 +111,7 @@ impl Summary {
             }
             EventKind::Planned { plan } => self.plan(plan),
             EventKind::StageStarted { target, stage, detail, .. } => {
+                self.touched |= stage.touches();
                 if let Some(target) = self.targets.get_mut(target) {
                     target.stage = Some((*stage, detail.clone()));
                 }

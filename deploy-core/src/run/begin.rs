@@ -8,12 +8,13 @@ use super::{
     Allowances, Pipeline, Refusal, Stop,
     conductor::Conductor,
     ledger::Ledger,
+    pipeline::admit,
     survey::{Told, ask_all, targets_of},
 };
 use crate::{
     backend::{Ask, Cancel, Completion, LockGuard, Unattended},
     model::Target,
-    plan::{Plan, PlanRequest, Stage, Survey},
+    plan::{Difference, Plan, PlanRequest, SavedPlan, Stage, Survey},
     record::{End, EventKind, Exit, Failure, Observer, RunInfo, StageOutcome, StopCause, Summary},
 };
 
@@ -110,15 +111,49 @@ impl Run {
         request: &PlanRequest,
         allow: Allowances,
     ) -> Result<Plan, Refusal> {
+        let (mut plan, _) = self.make(request).await?;
+        admit(&mut plan, allow)?;
+        self.tell(plan)
+    }
+
+    /// As [`plan`](Self::plan), for the wish that `saved` was made for, and only where the plan
+    /// comes out the same as then. `moved` is what the caller found moved already: the version,
+    /// the lock.
+    ///
+    /// # Errors
+    /// As for [`plan`](Self::plan); also with each [difference](SavedPlan::differences), where
+    /// there is any.
+    pub async fn plan_as_saved(
+        &mut self,
+        request: &PlanRequest,
+        allow: Allowances,
+        saved: &SavedPlan,
+        mut moved: Vec<Difference>,
+    ) -> Result<Plan, Refusal> {
+        let (mut plan, survey) = self.make(request).await?;
+        let now = SavedPlan::new(plan.clone(), &survey);
+        moved.extend(saved.differences(&now));
+        if !moved.is_empty() {
+            return Err(Refusal::moved(&moved));
+        }
+        admit(&mut plan, allow)?;
+        self.tell(plan)
+    }
+
+    async fn make(&mut self, request: &PlanRequest) -> Result<(Plan, Survey), Refusal> {
         let survey = self.connect(request).await?;
         let mut signals = self.stop.watch();
         let plan = tokio::select! {
-            plan = self.pipeline.plan_from(request, &survey, allow) => plan?,
+            plan = self.pipeline.plan_from(request, &survey) => plan?,
             cause = signals.next() => {
                 self.ledger.emit(EventKind::StopRequested { cause });
                 return Err(Refusal::interrupted());
             }
         };
+        Ok((plan, survey))
+    }
+
+    fn tell(&mut self, plan: Plan) -> Result<Plan, Refusal> {
         self.tell_preflight(&plan);
         self.ledger.sync();
         if self.ledger.is_lost() {

@@ -18,8 +18,8 @@ use crate::{
     },
     model::{Group, GroupName, Target, Version, VersionId},
     plan::{
-        CheckPolicy, Direction, Plan, PlanRequest, PlannedCheck, PlannedStep, Retry, Stage,
-        StepPolicy, Survey, Timeouts, Transition,
+        CheckPolicy, Direction, Plan, PlanRequest, PlannedCheck, PlannedStep, Retry, SavedPlan,
+        Stage, StepPolicy, Survey, Timeouts, Transition,
     },
     record::{Clock, End, Failure, RunId, Served, Summary, SystemClock},
 };
@@ -190,6 +190,22 @@ impl Pipeline {
         who: &str,
         cancel: &Cancel,
     ) -> Result<Plan, Refusal> {
+        Ok(self.plan_to_save(request, allow, as_run, who, cancel).await?.plan)
+    }
+
+    /// The same, with what the plan was made from: to be kept, reviewed, and run later by
+    /// [`Run::plan_as_saved`] if nothing has moved by then.
+    ///
+    /// # Errors
+    /// What a run would be refused for.
+    pub async fn plan_to_save(
+        &self,
+        request: &PlanRequest,
+        allow: Allowances,
+        as_run: &RunId,
+        who: &str,
+        cancel: &Cancel,
+    ) -> Result<SavedPlan, Refusal> {
         let strategy = &request.strategy;
         let survey = self
             .survey(&request.groups, &strategy.timeouts, &strategy.retry, as_run, who, cancel)
@@ -197,7 +213,9 @@ impl Pipeline {
         if cancel.is_cancelled() {
             return Err(Refusal::interrupted());
         }
-        self.plan_from(request, &survey, allow).await
+        let mut plan = self.plan_from(request, &survey).await?;
+        admit(&mut plan, allow)?;
+        Ok(SavedPlan::new(plan, &survey))
     }
 
     /// Begins a run under a lock that the caller holds. Emits
@@ -229,7 +247,6 @@ impl Pipeline {
         &self,
         request: &PlanRequest,
         survey: &Survey,
-        allow: Allowances,
     ) -> Result<Plan, Refusal> {
         let release = |group: &Group, target: &Target, version: &Version| {
             let transport = &self.backend(&group.name).transport;
@@ -241,10 +258,6 @@ impl Pipeline {
         self.fill_in_last_known(&mut plan);
         self.fill_in_words(&mut plan);
         self.fill_in_transitions(&mut plan).await;
-        if plan.direction == Direction::Forward && !allow.downgrade {
-            refuse_downgrade(&plan)?;
-            warn_of_strangers(&mut plan);
-        }
         Ok(plan)
     }
 
@@ -312,6 +325,15 @@ impl Pipeline {
             plan.transitions.push(Transition { from, to, changes });
         }
     }
+}
+
+/// Refuses what is not allowed (rule 8).
+pub(super) fn admit(plan: &mut Plan, allow: Allowances) -> Result<(), Refusal> {
+    if plan.direction == Direction::Forward && !allow.downgrade {
+        refuse_downgrade(plan)?;
+        warn_of_strangers(plan);
+    }
+    Ok(())
 }
 
 /// The targets that move between versions of which the source says one of `relations`.

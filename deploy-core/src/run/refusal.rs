@@ -3,7 +3,7 @@
 use crate::{
     backend::{BackendError, Holder},
     model::Target,
-    plan::PlanError,
+    plan::{Difference, PlanError},
     record::Exit,
 };
 
@@ -34,6 +34,19 @@ impl Refusal {
         let reason =
             format!("locked by {} on {} since {:.0}{why}", holder.who, holder.host, holder.since);
         Self { exit: Exit::Locked, ..Self::new(reason) }
+    }
+
+    /// A refusal because a saved plan does not hold any more. The reason has a line for each
+    /// difference.
+    pub fn moved(differences: &[Difference]) -> Self {
+        let lines: String = differences.iter().map(|moved| format!("\n  {moved}")).collect();
+        let mut targets: Vec<Target> =
+            differences.iter().flat_map(|moved| moved.targets.clone()).collect();
+        targets.sort();
+        targets.dedup();
+        let reason = format!("the saved plan does not hold any more:{lines}");
+        let hint = "make it anew, and have it reviewed again";
+        Self { targets, ..Self::new(reason).with_hint(hint) }
     }
 
     /// Adds what the deployer can do about it.

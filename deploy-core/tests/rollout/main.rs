@@ -10,4 +10,5 @@ mod rules_order;
 mod rules_plan;
 mod rules_stop;
 mod rules_truth;
+mod saved_plan;
 mod ways_out;

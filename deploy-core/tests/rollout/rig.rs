@@ -11,9 +11,9 @@ use std::{
 
 use async_trait::async_trait;
 use deploy_core::{
-    backend::{Answer, Ask, BackendError, LockGuard, Question},
+    backend::{Answer, Ask, BackendError, Cancel, LockGuard, Question},
     model::{App, Group, GroupName, Target, Version, VersionId},
-    plan::{Budget, Goal, PlanRequest, Stage, Strategy},
+    plan::{Budget, Goal, PlanRequest, SavedPlan, Stage, Strategy},
     record::{
         Clock, Command, End, Event, EventKind, Exit, FORMAT, ObserveError, RunId, RunInfo,
         StageOutcome, Summary,
@@ -99,6 +99,8 @@ pub struct Story {
     pub allow: Allowances,
     pub pipeline: Box<dyn Fn(Backend) -> Pipeline>,
     pub stop: Stop,
+    /// The plan that is to be run exactly.
+    pub saved: Option<SavedPlan>,
     asks: Scripted,
     hook: Option<Hook>,
     locked: Arc<AtomicBool>,
@@ -128,6 +130,7 @@ impl Story {
             allow: Allowances::default(),
             pipeline: Box::new(Pipeline::new),
             stop: Stop::new(),
+            saved: None,
             asks: Scripted { go_on: Some(Answer::Yes), go_back: Some(Answer::Yes) },
             hook: None,
             locked: Arc::new(AtomicBool::new(false)),
@@ -229,6 +232,14 @@ impl Story {
         }
     }
 
+    /// The plan that a run would make now, to be kept.
+    pub async fn plan_to_save(&self, goal: Goal) -> SavedPlan {
+        let pipeline = (self.pipeline)(self.fleet.backend());
+        let (request, run) = (self.request(goal), RunId::new("saving").unwrap());
+        let cancel = Cancel::new();
+        pipeline.plan_to_save(&request, self.allow, &run, "ann", &cancel).await.unwrap()
+    }
+
     pub async fn deploy(self, id: &str) -> Ending {
         let goal = Goal::Deploy(version(id));
         self.go(goal).await.0
@@ -262,7 +273,11 @@ impl Story {
             stop: self.stop.clone(),
             on_complete: None,
         });
-        let (summary, refusal) = match run.plan(&request, self.allow).await {
+        let planned = match &self.saved {
+            Some(saved) => run.plan_as_saved(&request, self.allow, saved, Vec::new()).await,
+            None => run.plan(&request, self.allow).await,
+        };
+        let (summary, refusal) = match planned {
             Ok(plan) => (run.execute(plan).await, None),
             Err(refusal) => (run.refuse(refusal.clone()).await, Some(refusal)),
         };
@@ -285,6 +300,7 @@ impl Story {
             pid: 1,
             why: None,
             tool: "test".into(),
+            saved_plan: None,
         }
     }
 }
