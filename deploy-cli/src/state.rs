@@ -52,6 +52,16 @@ impl StateDir {
         &self.path
     }
 
+    /// What all environments of the app have in common.
+    pub fn of_app(&self) -> &Path {
+        self.path.parent().unwrap_or(&self.path)
+    }
+
+    /// Makes [`of_app`](Self::of_app), as well as that can be done: it holds what may be missing.
+    pub fn make_for_app(&self) {
+        let _ = self.make_dir(self.of_app());
+    }
+
     /// The lock.
     pub fn lock(&self) -> FileLock {
         FileLock::new(self.clone())

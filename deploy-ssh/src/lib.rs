@@ -12,6 +12,7 @@
 
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
+mod cache;
 mod check;
 mod claim;
 mod git;

@@ -3,13 +3,17 @@
 //! What travels is the tree of a version, never its history: a pack holds one commit with all that
 //! the target lacks of it, as deltas against what it has. See `docs/fetch.md`.
 
+mod contents;
 mod flat;
+mod outside;
+mod pointer;
 mod scratch;
 mod staging;
+mod store;
 mod submodule;
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     path::{Path, PathBuf},
     process::Stdio,
     sync::{Arc, Mutex, PoisonError},
@@ -18,10 +22,15 @@ use std::{
 use deploy_core::backend::{BackendError, ErrorKind};
 use tokio::sync::OnceCell;
 
+use contents::Contents;
 pub(crate) use flat::Flat;
+use outside::Reach;
 use staging::Staging;
 
-use crate::git::{command, command::Git, oid::Oid};
+use crate::{
+    cache::Cache,
+    git::{command, command::Git, oid::Oid},
+};
 
 /// How many different packs are made for one version; the rest gets one with everything.
 const DISTINCT: usize = 8;
@@ -40,7 +49,8 @@ pub(crate) struct Have {
 pub(crate) struct Packs {
     git: Git,
     staging: OnceCell<Staging>,
-    flats: Memo<Oid, Arc<Flat>>,
+    contents: Contents,
+    flats: Memo<(Oid, Reach), Arc<Flat>>,
     packs: Memo<(Oid, Vec<Oid>), Arc<PathBuf>>,
 }
 
@@ -79,18 +89,38 @@ impl Packs {
         Self {
             git: Git::new(dir),
             staging: OnceCell::new(),
+            contents: Contents::new(None),
             flats: Memo::new(),
             packs: Memo::new(),
         }
     }
 
-    /// The tree of `commit` with its submodules in place.
+    /// Remembers in `cache` what large files are, so that they need not be read each time.
+    pub(crate) fn keep_in(&mut self, cache: Cache) {
+        self.contents = Contents::new(Some(cache));
+    }
+
+    /// The tree of `commit` with its submodules and its large files in place. All that it is packed
+    /// of is here then; large files are fetched from their server.
     pub(crate) async fn flat(&self, commit: &Oid) -> Result<Arc<Flat>, BackendError> {
+        self.flat_within(commit, Reach::Server).await
+    }
+
+    /// The same tree for comparing with what a target has, which may do without large files that
+    /// were seen before.
+    pub(crate) async fn flat_of_old(&self, commit: &Oid) -> Result<Arc<Flat>, BackendError> {
+        match self.flat_within(commit, Reach::Here).await {
+            Ok(flat) => Ok(flat),
+            Err(_) => self.flat(commit).await,
+        }
+    }
+
+    async fn flat_within(&self, commit: &Oid, reach: Reach) -> Result<Arc<Flat>, BackendError> {
         let staging = self.staging().await?;
-        let cell = self.flats.cell(commit);
-        cell.get_or_try_init(|| async { Flat::of(&self.git, staging, commit).await.map(Arc::new) })
-            .await
-            .cloned()
+        let cell = self.flats.cell(&(commit.clone(), reach));
+        let with = (staging, &self.contents);
+        let make = || async { Flat::of(&self.git, with, commit, reach).await.map(Arc::new) };
+        cell.get_or_try_init(make).await.cloned()
     }
 
     /// How object ids are written: `sha1`, or `sha256`.
@@ -143,13 +173,17 @@ impl Packs {
         if !exists {
             return None;
         }
-        let flat = self.flat(&have.commit).await.ok()?;
+        let flat = self.flat_within(&have.commit, Reach::Here).await.ok()?;
         (flat.tree == have.tree).then_some(flat)
     }
 
     async fn make(&self, flat: &Flat, bases: &[&Flat]) -> Result<Arc<PathBuf>, BackendError> {
         let attempted = format!("pack {}", flat.commit.short());
         let staging = self.staging().await?;
+        let had: HashSet<&Oid> =
+            bases.iter().flat_map(|base| &base.contents).map(|content| &content.blob).collect();
+        let lacked = flat.contents.iter().filter(|content| !had.contains(&content.blob));
+        self.contents.ensure(lacked, staging).await?;
         let path = staging.new_pack();
         let file = std::fs::File::create(&path).map_err(|error| {
             BackendError::new(ErrorKind::Rejected, attempted.clone())

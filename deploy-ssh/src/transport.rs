@@ -13,7 +13,7 @@ mod unlock;
 use std::{
     collections::{HashMap, HashSet},
     future::Future,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -26,6 +26,7 @@ use deploy_core::{
 use jiff::Timestamp;
 
 use crate::{
+    cache::Cache,
     claim::{ClaimRecord, RunProcess},
     git::oid::Oid,
     layout::{BuildStep, Layout},
@@ -89,6 +90,15 @@ impl SshTransport {
     #[must_use]
     pub fn build_steps(mut self, steps: Vec<BuildStep>) -> Self {
         self.steps = steps;
+        self
+    }
+
+    /// Keeps what spares work in later runs, such as which blobs large files are, in a directory of
+    /// this user's own in `directory`. That one may be removed at any time. Without this, or where
+    /// `directory` does not exist, nothing is kept.
+    #[must_use]
+    pub fn cache_in(mut self, directory: &Path) -> Self {
+        self.packs.keep_in(Cache::of_user(directory));
         self
     }
 

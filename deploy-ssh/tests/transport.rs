@@ -428,16 +428,24 @@ async fn trees_that_would_not_arrive_as_they_are_meant_are_refused() {
     ground.git(&["rm", "-q", ".deploy-release"]);
     ground.write("sub/.gitattributes", "*.bin filter=lfs\n");
     let unused = ground.commit("v2");
-    ground
-        .write("sub/a b.bin", "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n");
-    let lfs = ground.commit("v3");
+    // As far as it looks like a pointer and is none, it is a file like others.
+    ground.write("sub/c.bin", "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n");
+    let nearly = ground.commit("v3");
+    let oid = "0".repeat(64);
+    ground.write(
+        "sub/a b.bin",
+        format!("version https://git-lfs.github.com/spec/v1\noid sha256:{oid}\nsize 1\n"),
+    );
+    let lfs = ground.commit("v4");
     let transport = ground.transport();
     transport.admit(&unused).await.unwrap();
-    for (version, words) in [(own, ".deploy-release"), (lfs, "Git LFS, such as \"sub/a b.bin\"")] {
+    transport.admit(&nearly).await.unwrap();
+    for (version, words) in [(own, ".deploy-release"), (lfs, "git lfs fetch origin")] {
         let change = ground.change(&transport, None, Some(&version));
         let error = transport.fetch(&ground.target, &change, &scope("r1")).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Rejected);
-        assert!(error.cause().contains(words), "{}", error.cause());
+        let told = format!("{} {}", error.cause(), error.hint().unwrap_or_default());
+        assert!(told.contains(words), "{told}");
         assert!(!ground.cache().exists());
     }
 }

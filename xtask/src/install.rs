@@ -35,6 +35,9 @@ pub(crate) const BUILD: &[Need] = &[
     program("openssh-client", "ssh"),
     program("rsync", "rsync"),
     Need { package: "python3", sign: Sign::File("/usr/bin/python3") },
+    program("git-lfs", "git-lfs"),
+    // Through it come files of git-fat.
+    program("rsync", "rsync"),
 ];
 
 /// What some tests make disks with; they need root, as the fleet does.

@@ -179,6 +179,7 @@ pub(super) async fn request(
     if let Some(batch) = wish.batch {
         groups.iter_mut().for_each(|group| group.batch = batch);
     }
+    project.state.make_for_app();
     let goal = match (&wish.version, wish.command) {
         (None, _) => Goal::RollBack,
         (Some(version), Command::Rollback) => {

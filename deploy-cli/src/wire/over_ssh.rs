@@ -67,7 +67,8 @@ pub fn pipeline(
         Surroundings { layout: layout.clone(), environment: project.loaded.environment.clone() };
     let hosts = Hosts { sessions: sessions.clone(), surroundings };
     let transport = SshTransport::new(sessions.clone(), &project.repo.top, layout, process);
-    let transport = Arc::new(transport.build_steps(build_steps(config)));
+    let transport = transport.build_steps(build_steps(config)).cache_in(project.state.of_app());
+    let transport = Arc::new(transport);
     let backend = Backend {
         transport: Arc::clone(&transport) as Arc<_>,
         restarters: health::restarters(&project.loaded, &hosts)?,

@@ -7,6 +7,7 @@
 mod claims;
 mod inert;
 mod interrupts;
+mod large_files;
 mod memory;
 mod network;
 mod rollout;

@@ -128,16 +128,26 @@ impl Answer {
     }
 }
 
-/// Runs `command`, feeds it `input`, and collects what it writes.
+/// Runs `command`, which is git's, feeds it `input`, and collects what it writes.
 pub(crate) async fn run(
+    command: Command,
+    input: Option<&[u8]>,
+    attempted: &str,
+) -> Result<Answer, BackendError> {
+    run_program("git", command, input, attempted).await
+}
+
+/// As [`run`], for the command of another `program`.
+pub(crate) async fn run_program(
+    program: &str,
     mut command: Command,
     input: Option<&[u8]>,
     attempted: &str,
 ) -> Result<Answer, BackendError> {
     let broken = |error: std::io::Error| {
         BackendError::new(ErrorKind::Broken, attempted)
-            .with_source(format!("git cannot be run: {error}"))
-            .with_hint("install git on this machine")
+            .with_source(format!("{program} cannot be run: {error}"))
+            .with_hint(format!("install {program} on this machine"))
     };
     command.stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() });
     command.stdout(Stdio::piped()).stderr(Stdio::piped());

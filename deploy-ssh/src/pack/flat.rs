@@ -1,11 +1,17 @@
-//! The tree of a version as it will lie on a target: submodules are ordinary directories of it.
+//! The tree of a version as it will lie on a target: submodules are ordinary directories of it, and
+//! files of Git LFS and git-fat have their contents.
 
-use std::ffi::OsString;
-use std::os::unix::ffi::OsStringExt;
+use std::{
+    ffi::{OsStr, OsString},
+    os::unix::ffi::OsStringExt,
+    path::Path,
+};
 
 use deploy_core::backend::{BackendError, ErrorKind};
 
 use super::{
+    contents::{Content, Contents},
+    outside::{self, Filled, Reach},
     staging::Staging,
     submodule::{self, Gitlink},
 };
@@ -20,7 +26,7 @@ use crate::{
 /// How deep submodules may lie in submodules.
 const DEEPEST: usize = 16;
 
-/// The tree of a version with its submodules in place.
+/// The tree of a version with its submodules and its large files in place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Flat {
     /// The commit of the version.
@@ -29,22 +35,25 @@ pub(crate) struct Flat {
     pub root: Oid,
     /// The tree, submodules included.
     pub tree: Oid,
+    /// Those of its contents that lie outside of git.
+    pub contents: Vec<Content>,
     /// The paths of its symbolic links.
     pub links: Vec<Vec<u8>>,
-    /// Whether submodules were joined in.
+    /// Whether it is another tree than the commit's own.
     pub is_merged: bool,
 }
 
 impl Flat {
-    /// Joins the tree of `commit` and those of its submodules.
+    /// Joins the tree of `commit` and those of its submodules, and the contents that `reach` finds.
     ///
     /// # Errors
-    /// `NotFound` when the commit is not here; `Rejected` when a submodule's is not, when the tree
-    /// bears one of our own names, or holds files of Git LFS.
+    /// `NotFound` when the commit or a content is not here; `Rejected` when a submodule's commit is
+    /// not, or when the tree bears one of our own names.
     pub(super) async fn of(
         git: &Git,
-        staging: &Staging,
+        (staging, contents): (&Staging, &Contents),
         commit: &Oid,
+        reach: Reach,
     ) -> Result<Self, BackendError> {
         let attempted = format!("read the tree of {}", commit.short());
         let peeled = format!("{commit}^{{tree}}");
@@ -54,12 +63,14 @@ impl Flat {
                 .with_source("the commit is not in this repository")
                 .with_hint("git fetch"));
         };
-        let joined = join(git.clone(), staging, commit.clone(), tree.clone(), DEEPEST).await?;
+        let joining = Joining { staging, contents, reach };
+        let joined = joining.join(git.clone(), commit.clone(), tree.clone(), DEEPEST).await?;
+        let Filled { tree: joined, contents } = joined;
         let is_merged = joined != tree;
         let root = if is_merged { wrap(staging, &joined).await? } else { commit.clone() };
         let reader = if is_merged { staging.git() } else { git };
         let links = inspect(reader, &joined, &attempted).await?;
-        Ok(Self { commit: commit.clone(), root, tree: joined, links, is_merged })
+        Ok(Self { commit: commit.clone(), root, tree: joined, contents, links, is_merged })
     }
 
     /// The symbolic link of the tree at or above `path`, if there is one.
@@ -72,58 +83,76 @@ impl Flat {
     }
 }
 
-/// The tree of `commit` with the trees of its submodules put in their places.
-async fn join(
-    git: Git,
-    staging: &Staging,
-    commit: Oid,
-    tree: Oid,
-    depth: usize,
-) -> Result<Oid, BackendError> {
-    refuse_lfs(&git, &commit).await?;
-    let links = gitlinks(&git, &tree).await?;
-    if links.is_empty() {
-        return Ok(tree);
-    }
-    let attempted = format!("join the submodules of {}", commit.short());
-    if depth == 0 {
-        return Err(BackendError::new(ErrorKind::Rejected, attempted)
-            .with_source("submodules lie in each other too deep"));
-    }
-    staging.borrow_from(&git).await?;
-    let index = staging.new_index();
-    let read = staged(staging, &index, &["read-tree", tree.as_str()]);
-    command::run(read, None, &attempted).await?.require(&attempted)?;
-    for link in links {
-        let repository = submodule::repository(&git, &commit, &link).await?;
-        let peeled = format!("{}^{{tree}}", link.commit);
-        let sub = repository.output(&attempted, &["rev-parse", "--verify", &peeled]).await?;
-        let sub = Oid::from_output(&sub).ok_or_else(|| {
-            BackendError::new(ErrorKind::Broken, attempted.clone()).with_source("no tree id")
-        })?;
-        staging.borrow_from(&repository).await?;
-        let sub = Box::pin(join(repository, staging, link.commit.clone(), sub, depth - 1)).await?;
-        let mut record = format!("0 {}\t", "0".repeat(sub.as_str().len())).into_bytes();
-        record.extend(&link.path);
-        record.push(0);
-        let remove = staged(staging, &index, &["update-index", "-z", "--index-info"]);
-        command::run(remove, Some(&record), &attempted).await?.require(&attempted)?;
-        let mut put = staged(staging, &index, &["read-tree"]);
-        let prefix = [b"--prefix=".as_slice(), &link.path, b"/"].concat();
-        put.arg(OsString::from_vec(prefix)).arg(sub.as_str());
-        command::run(put, None, &attempted).await?.require(&attempted)?;
-    }
-    let write = staged(staging, &index, &["write-tree"]);
-    let joined = command::run(write, None, &attempted).await?.require(&attempted)?;
-    Oid::from_output(&joined).ok_or_else(|| {
-        BackendError::new(ErrorKind::Broken, attempted).with_source("git wrote no tree")
-    })
+/// What trees are joined with.
+struct Joining<'a> {
+    staging: &'a Staging,
+    contents: &'a Contents,
+    reach: Reach,
 }
 
-fn staged(staging: &Staging, index: &std::path::Path, args: &[&str]) -> tokio::process::Command {
-    let mut command = staging.git().command();
-    command.args(args).env("GIT_INDEX_FILE", index);
-    command
+impl Joining<'_> {
+    /// The tree of `commit` with the trees of its submodules and its large files put in their
+    /// places.
+    async fn join(
+        &self,
+        git: Git,
+        commit: Oid,
+        tree: Oid,
+        depth: usize,
+    ) -> Result<Filled, BackendError> {
+        let of = (&commit, &tree);
+        let filled = outside::fill(&git, self.staging, self.contents, of, self.reach).await?;
+        let links = gitlinks(&git, &tree).await?;
+        if links.is_empty() {
+            return Ok(filled);
+        }
+        let attempted = format!("join the submodules of {}", commit.short());
+        if depth == 0 {
+            return Err(BackendError::new(ErrorKind::Rejected, attempted)
+                .with_source("submodules lie in each other too deep"));
+        }
+        let Filled { tree, mut contents } = filled;
+        let staging = self.staging;
+        staging.borrow_from(&git).await?;
+        let index = staging.new_index();
+        staging.in_index(&index, &["read-tree", tree.as_str()], None, &attempted).await?;
+        for link in links {
+            let repository = submodule::repository(&git, &commit, &link).await?;
+            let peeled = format!("{}^{{tree}}", link.commit);
+            let sub = repository.output(&attempted, &["rev-parse", "--verify", &peeled]).await?;
+            let sub = Oid::from_output(&sub).ok_or_else(|| {
+                BackendError::new(ErrorKind::Broken, attempted.clone()).with_source("no tree id")
+            })?;
+            staging.borrow_from(&repository).await?;
+            let sub = Box::pin(self.join(repository, link.commit.clone(), sub, depth - 1)).await?;
+            contents.extend(sub.contents);
+            put(staging, &index, &link.path, &sub.tree, &attempted).await?;
+        }
+        let write = ["write-tree", "--missing-ok"];
+        let joined = staging.in_index(&index, &write, None, &attempted).await?;
+        let tree = Oid::from_output(&joined).ok_or_else(|| {
+            BackendError::new(ErrorKind::Broken, attempted).with_source("git wrote no tree")
+        })?;
+        Ok(Filled { tree, contents })
+    }
+}
+
+/// Puts `tree` in the place of the submodule at `path`.
+async fn put(
+    staging: &Staging,
+    index: &Path,
+    path: &[u8],
+    tree: &Oid,
+    attempted: &str,
+) -> Result<(), BackendError> {
+    let mut record = format!("0 {}\t", "0".repeat(tree.as_str().len())).into_bytes();
+    record.extend(path);
+    record.push(0);
+    let remove = ["update-index", "-z", "--index-info"];
+    staging.in_index(index, &remove, Some(&record), attempted).await?;
+    let prefix = OsString::from_vec([b"--prefix=".as_slice(), path, b"/"].concat());
+    let put = [OsStr::new("read-tree"), &prefix, OsStr::new(tree.as_str())];
+    staging.in_index(index, &put, None, attempted).await.map(drop)
 }
 
 /// A commit around a joined tree: the same for the same tree, on every machine.
@@ -144,7 +173,7 @@ async fn wrap(staging: &Staging, tree: &Oid) -> Result<Oid, BackendError> {
 }
 
 /// One entry of a tree: its mode, object and path.
-fn entries(listing: &[u8]) -> impl Iterator<Item = (&[u8], &[u8], &[u8])> {
+pub(super) fn entries(listing: &[u8]) -> impl Iterator<Item = (&[u8], &[u8], &[u8])> {
     listing.split(|b| *b == 0).filter_map(|entry| {
         let tab = entry.iter().position(|b| *b == b'\t')?;
         let (meta, path) = (&entry[..tab], &entry[tab + 1..]);
@@ -184,24 +213,4 @@ async fn inspect(git: &Git, tree: &Oid, attempted: &str) -> Result<Vec<Vec<u8>>,
         }
     }
     Ok(links)
-}
-
-/// Refuses trees with files of Git LFS: what would arrive are their pointers.
-async fn refuse_lfs(git: &Git, commit: &Oid) -> Result<(), BackendError> {
-    let attempted = format!("read the tree of {}", commit.short());
-    let commit = commit.as_str();
-    let attributes = ["grep", "-q", "-e", "filter=lfs", commit, "--", ":(glob)**/.gitattributes"];
-    if !git.ask(&attempted, &attributes).await?.ok {
-        return Ok(());
-    }
-    let pointer = "^version https://git-lfs.github.com/spec/v1$";
-    let found = git.ask(&attempted, &["grep", "-l", "-z", "-e", pointer, commit, "--"]).await?;
-    let Some(first) = found.stdout.split(|b| *b == 0).next().filter(|path| !path.is_empty()) else {
-        return Ok(());
-    };
-    let first = String::from_utf8_lossy(first);
-    let first = first.split_once(':').map_or(&*first, |(_, path)| path);
-    Err(BackendError::new(ErrorKind::Rejected, attempted)
-        .with_source(format!("it holds files of Git LFS, such as {first:?}"))
-        .with_hint("files of Git LFS are not carried to targets: bring them in by a build step"))
 }

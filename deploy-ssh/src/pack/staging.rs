@@ -1,6 +1,7 @@
 //! A repository of our own, which sees the objects of all others without copying any.
 
 use std::{
+    ffi::OsStr,
     os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
     sync::{
@@ -10,7 +11,7 @@ use std::{
 };
 
 use super::scratch::Scratch;
-use crate::git::command::Git;
+use crate::git::command::{self, Git};
 use deploy_core::backend::{BackendError, ErrorKind};
 
 /// A temporary repository that borrows the objects of the app's repository and its submodules.
@@ -51,6 +52,29 @@ impl Staging {
 
     pub(super) fn format(&self) -> &str {
         &self.format
+    }
+
+    /// How many digits an object id has.
+    pub(super) fn digits(&self) -> usize {
+        if self.format == "sha1" { 40 } else { 64 }
+    }
+
+    /// Runs git here with `index` as its index, and demands that it succeeds. No attributes hold
+    /// but those of the index.
+    pub(super) async fn in_index<S: AsRef<OsStr>>(
+        &self,
+        index: &Path,
+        args: &[S],
+        input: Option<&[u8]>,
+        attempted: &str,
+    ) -> Result<Vec<u8>, BackendError> {
+        let mut command = self.git.command();
+        command
+            .args(["-c", "core.attributesFile=/dev/null"])
+            .args(args)
+            .env("GIT_INDEX_FILE", index)
+            .env("GIT_ATTR_NOSYSTEM", "1");
+        command::run(command, input, attempted).await?.require(attempted)
     }
 
     /// Makes the objects of `repository` visible here. Idempotent.

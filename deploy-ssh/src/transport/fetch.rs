@@ -55,7 +55,7 @@ impl SshTransport {
             // It was laid out by the rules of its own day, and stays so.
             Some(mark) => {
                 let commit = commit_of(&release.version)?;
-                (within(scope, &attempted, self.packs.flat(&commit)).await?, mark.clone())
+                (within(scope, &attempted, self.packs.flat_of_old(&commit)).await?, mark.clone())
             }
             None => {
                 let flat = within(scope, &attempted, self.flat(&release.version)).await?;
