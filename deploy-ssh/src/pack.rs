@@ -51,6 +51,8 @@ pub(crate) struct Packs {
     staging: OnceCell<Staging>,
     contents: Contents,
     flats: Memo<(Oid, Reach), Arc<Flat>>,
+    /// Whether a commit that some target has is here, too.
+    found: Memo<Oid, bool>,
     packs: Memo<(Oid, Vec<Oid>), Arc<PathBuf>>,
 }
 
@@ -91,6 +93,7 @@ impl Packs {
             staging: OnceCell::new(),
             contents: Contents::new(None),
             flats: Memo::new(),
+            found: Memo::new(),
             packs: Memo::new(),
         }
     }
@@ -168,9 +171,15 @@ impl Packs {
 
     /// The tree of a have, if it is what the target says it is.
     async fn believed(&self, have: &Have) -> Option<Arc<Flat>> {
-        let object = format!("{}^{{commit}}", have.commit);
-        let exists = self.git.ask("look a have up", &["cat-file", "-e", &object]).await.ok()?.ok;
-        if !exists {
+        let found = self.found.cell(&have.commit);
+        let look = || async {
+            let object = format!("{}^{{commit}}", have.commit);
+            self.git
+                .ask("look a have up", &["cat-file", "-e", &object])
+                .await
+                .map(|answer| answer.ok)
+        };
+        if !*found.get_or_try_init(look).await.ok()? {
             return None;
         }
         let flat = self.flat_within(&have.commit, Reach::Here).await.ok()?;
@@ -284,6 +293,18 @@ mod tests {
         assert!(Arc::ptr_eq(&one, &other), "two packs for one set of haves");
         let full = packs.pack(newest, &[]).await.unwrap();
         assert_ne!(one, full);
+    }
+
+    #[tokio::test]
+    async fn what_one_target_has_is_looked_up_for_all() {
+        let dir = tempfile::tempdir().unwrap();
+        let commits = commits(dir.path(), 2).await;
+        let packs = Packs::new(dir.path());
+        let one = packs.pack(&commits[1].commit, &commits[..1]).await.unwrap();
+        // Nothing can be asked any more.
+        std::fs::rename(dir.path().join(".git"), dir.path().join("gone")).unwrap();
+        let other = packs.pack(&commits[1].commit, &commits[..1]).await.unwrap();
+        assert!(Arc::ptr_eq(&one, &other));
     }
 
     #[tokio::test]
