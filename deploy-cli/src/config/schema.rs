@@ -85,6 +85,8 @@ pub struct SshSection {
     pub user: Option<String>,
     /// Another file than `~/.ssh/config`, beside the configuration.
     pub config: Option<PathBuf>,
+    /// Whether what `ssh -G` says is kept from run to run.
+    pub cache: Option<bool>,
     /// How long a connection may take to come about.
     pub connect_timeout: Option<Span>,
     /// How often a host at work must be heard of; three silent intervals are a lost link.

@@ -1,6 +1,6 @@
 //! From the configuration to hosts over SSH.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 use deploy_core::{
     backend::{BackendError, Cancel, Claim, Completion, Discard, Instance, Scope, Standing},
@@ -202,6 +202,9 @@ fn ssh_config(loaded: &Loaded) -> SshConfig {
     ssh.user.clone_from(&section.user);
     // As all files that the configuration names: from where it lies, not from where one stands.
     ssh.config_file = section.config.as_ref().map(|file| loaded.directory().join(file));
+    if section.cache.unwrap_or(true) {
+        ssh.cache_dir = cache_dir().map(|dir| dir.join("ssh"));
+    }
     if let Some(span) = section.connect_timeout {
         ssh.connect_timeout = span.0;
     }
@@ -212,6 +215,14 @@ fn ssh_config(loaded: &Loaded) -> SshConfig {
         ssh.max_starts = starts;
     }
     ssh
+}
+
+/// Where this user keeps what may be thrown away.
+fn cache_dir() -> Option<PathBuf> {
+    let named = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+    let named = named.filter(|dir| dir.is_absolute());
+    let dir = named.or_else(|| Some(std::env::home_dir()?.join(".cache")))?;
+    Some(dir.join("deploy-cli")).filter(|dir| dir.is_absolute())
 }
 
 fn build_steps(config: &Config) -> Vec<BuildStep> {

@@ -16,6 +16,9 @@ pub struct SshConfig {
     pub user: Option<String>,
     /// The `ssh_config` to read instead of the user's and the system's, as `ssh -F`.
     pub config_file: Option<PathBuf>,
+    /// Where the answers of `ssh -G` are kept from run to run, for as long as nothing changes that
+    /// they depend on; it is made, for its owner alone. `None`: every run asks anew.
+    pub cache_dir: Option<PathBuf>,
     /// How long a connection may take to stand; the login may take as long again. A
     /// `ConnectTimeout` of `ssh_config` goes before it.
     pub connect_timeout: Duration,
@@ -39,6 +42,7 @@ impl Default for SshConfig {
         Self {
             user: None,
             config_file: None,
+            cache_dir: None,
             connect_timeout: Duration::from_secs(10),
             heartbeat: Duration::from_secs(5),
             max_starts: 10,

@@ -250,7 +250,7 @@ fn matches_host(patterns: &HostPatterns, host: &str) -> bool {
 }
 
 /// Matches `*` and `?`, in time proportional to the product of the lengths.
-fn matches_pattern(pattern: &[u8], text: &[u8]) -> bool {
+pub(crate) fn matches_pattern(pattern: &[u8], text: &[u8]) -> bool {
     let (mut p, mut t) = (0, 0);
     let mut star: Option<(usize, usize)> = None;
     while t < text.len() {

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::{io::copy_bidirectional_with_sizes, net::UnixStream, sync::Semaphore, time::timeout};
+use tokio::{io::copy_bidirectional_with_sizes, net::UnixStream, time::timeout};
 
 use super::{
     config::SshConfig,
@@ -19,14 +19,12 @@ use super::{
     driver::Connection,
     error::ConnectError,
     slot::Slot,
-    ssh_config::HostConfig,
+    ssh_config::{Asker, HostConfig},
     starts::{Starts, backoff},
 };
 
 /// How many jump hosts may stand behind one another.
 const HOPS: usize = 8;
-/// How many `ssh -G` run at a time.
-const ASKED_AT_ONCE: usize = 8;
 /// How much a jump host's pump moves at a time.
 const PUMP: usize = 64 * 1024;
 
@@ -37,15 +35,15 @@ type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 pub(crate) struct Roads {
     config: SshConfig,
     starts: Starts,
-    asking: Semaphore,
+    asker: Asker,
     gateways: Mutex<HashMap<Vec<Destination>, Arc<Slot>>>,
 }
 
 impl Roads {
     pub(crate) fn new(config: SshConfig) -> Self {
         let starts = Starts::new(config.max_starts, config.max_starts_in_all);
-        let asking = Semaphore::new(ASKED_AT_ONCE);
-        Self { config, starts, asking, gateways: Mutex::default() }
+        let asker = Asker::new(&config);
+        Self { config, starts, asker, gateways: Mutex::default() }
     }
 
     pub(crate) fn config(&self) -> &SshConfig {
@@ -54,16 +52,7 @@ impl Roads {
 
     /// What ssh's configuration says of a target.
     pub(crate) async fn ask(&self, destination: &Destination) -> Result<HostConfig, ConnectError> {
-        self.ask_as(destination, self.config.user.as_deref()).await
-    }
-
-    async fn ask_as(
-        &self,
-        destination: &Destination,
-        user: Option<&str>,
-    ) -> Result<HostConfig, ConnectError> {
-        let _turn = self.asking.acquire().await;
-        HostConfig::ask(destination, user, self.config.config_file.as_deref()).await
+        self.asker.ask(destination, self.config.user.as_deref()).await
     }
 
     /// Connects to a host as its configuration says.
@@ -150,7 +139,7 @@ impl Roads {
                 gateways.entry(hops.to_vec()).or_default().clone()
             };
             let connect = async {
-                let mut config = self.ask_as(last, None).await?;
+                let mut config = self.asker.ask(last, None).await?;
                 let mut before = before.to_vec();
                 if before.is_empty() {
                     before = hops_of(&config)?;

@@ -1,21 +1,19 @@
 //! What ssh's own configuration says of a host, asked of `ssh -G`.
 //!
 //! `ssh -G` evaluates `Host`, `Match`, `Include` and defaults exactly as a login with `ssh` would.
-//! What it prints still holds `~` and some tokens, which are expanded here.
+//! What it prints still holds `~` and some tokens, which are expanded here. Its answers are kept
+//! from run to run where that is safe.
 
-use std::{
-    collections::HashMap,
-    path::{Path, PathBuf},
-    process::Stdio,
-    time::Duration,
-};
+mod ask;
+mod ground;
+mod line;
+mod memory;
 
-use tokio::process::Command;
+use std::{collections::HashMap, path::PathBuf, time::Duration};
 
-use super::{destination::Destination, error::ConnectError, known_hosts::Identity};
+pub(crate) use ask::Asker;
 
-/// How long `ssh -G` may take: it may run the commands of `Match exec`.
-const PATIENCE: Duration = Duration::from_secs(20);
+use super::{error::ConnectError, known_hosts::Identity};
 
 /// What is known of a host before it is connected to.
 #[derive(Debug, Clone, Default)]
@@ -64,46 +62,7 @@ pub(crate) enum Agent {
 }
 
 impl HostConfig {
-    /// Asks `ssh -G` about `destination`. Changes nothing; cancel-safe.
-    pub(crate) async fn ask(
-        destination: &Destination,
-        user: Option<&str>,
-        config_file: Option<&Path>,
-    ) -> Result<Self, ConnectError> {
-        let mut command = Command::new("ssh");
-        command.arg("-G");
-        if let Some(file) = config_file {
-            command.arg("-F").arg(file);
-        }
-        if let Some(user) = destination.user.as_deref().or(user) {
-            command.arg("-l").arg(user);
-        }
-        if let Some(port) = destination.port {
-            command.arg("-p").arg(port.to_string());
-        }
-        command.arg("--").arg(&destination.host).stdin(Stdio::null()).kill_on_drop(true);
-        // A Ctrl-C at the terminal is the run's to deal with.
-        command.process_group(0);
-        let output = match tokio::time::timeout(PATIENCE, command.output()).await {
-            Err(_) => {
-                return Err(ConnectError::Config(format!("ssh -G takes longer than {PATIENCE:?}")));
-            }
-            Ok(Err(error)) => {
-                return Err(ConnectError::Config(format!(
-                    "cannot run ssh, which is asked for its configuration (install an OpenSSH \
-                     client): {error}"
-                )));
-            }
-            Ok(Ok(output)) => output,
-        };
-        if !output.status.success() {
-            let said = String::from_utf8_lossy(&output.stderr);
-            let said = said.trim();
-            return Err(ConnectError::Config(format!("the ssh configuration is refused: {said}")));
-        }
-        Self::parse(&destination.host, &String::from_utf8_lossy(&output.stdout), &Home::find())
-    }
-
+    /// Reads what `ssh -G` said of `alias`.
     fn parse(alias: &str, text: &str, home: &Home) -> Result<Self, ConnectError> {
         let mut options = Options::parse(text);
         let mut config = Self {
@@ -248,8 +207,12 @@ impl Options {
 }
 
 /// Whose configuration it is.
+#[derive(Debug)]
 struct Home {
+    /// What `~` means.
     dir: Option<PathBuf>,
+    /// The home of the account, whatever `HOME` says: ssh looks there for its configuration.
+    account: Option<PathBuf>,
     user: String,
 }
 
@@ -258,7 +221,9 @@ impl Home {
         let uid = nix::unistd::Uid::current();
         let user = nix::unistd::User::from_uid(uid).ok().flatten();
         let name = user.as_ref().map(|user| user.name.clone()).unwrap_or_default();
-        Self { dir: std::env::home_dir().or(user.map(|user| user.dir)), user: name }
+        let account = user.map(|user| user.dir);
+        let dir = std::env::home_dir().or_else(|| account.clone());
+        Self { dir, account, user: name }
     }
 }
 
@@ -320,7 +285,8 @@ mod tests {
     use super::*;
 
     fn parse(text: &str) -> HostConfig {
-        let home = Home { dir: Some("/home/ann".into()), user: "ann".to_owned() };
+        let dir = Some(PathBuf::from("/home/ann"));
+        let home = Home { account: dir.clone(), dir, user: "ann".to_owned() };
         HostConfig::parse("h1", text, &home).unwrap()
     }
 
