@@ -1,11 +1,13 @@
 //! The command line.
 
-use std::{error::Error, os::unix::process::CommandExt, process::Command, process::ExitCode};
+use std::{
+    error::Error, ffi::OsString, os::unix::process::CommandExt, process::Command, process::ExitCode,
+};
 
 use clap::{Parser, Subcommand};
 
 use crate::{
-    Fleet, FleetError, HostKind, check,
+    Fleet, FleetError, HostKind, bench, check,
     console::TaskError,
     demo,
     interrupt::Interrupt,
@@ -30,6 +32,8 @@ enum Task {
         #[arg(long, value_enum)]
         without: Vec<Part>,
     },
+    /// Measure deployments side by side with the least that they can cost (needs root)
+    Bench(bench::Options),
     /// Check formatting, lints and documentation
     Check,
     /// Boot and use real test hosts in a network of their own (needs root)
@@ -80,9 +84,16 @@ enum FleetAction {
 /// lacks what the task needs, and 130 after Ctrl-C; `fleet in` and `fleet on` become the command.
 #[must_use]
 pub fn main() -> ExitCode {
-    let done = match Cli::parse().task {
+    run(std::env::args_os())
+}
+
+/// As [`main`], for `words`; the first stands for the program.
+#[must_use]
+pub fn run(words: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> ExitCode {
+    let done = match Cli::parse_from(words).task {
         Task::Demo => interruptible(demo::run),
         Task::Test { without } => interruptible(|interrupt| suite::run(&without, interrupt)),
+        Task::Bench(options) => interruptible(|interrupt| bench::run(&options, interrupt)),
         Task::Check => interruptible(|interrupt| {
             let failed = check::run(interrupt)?;
             failed.iter().for_each(|name| println!("failed: {name}"));

@@ -25,6 +25,8 @@ pub(crate) enum TaskError {
     Unexpected { command: String, status: String, expected: String },
     #[error("this needs packages that are not installed; install them with\n    {command}")]
     Packages { command: String },
+    #[error("could not {attempted}; the last words:\n{said}")]
+    Bench { attempted: String, said: String },
     #[error("interrupted")]
     Interrupted,
 }
@@ -88,6 +90,18 @@ pub(crate) fn run_watched(
         scope.spawn(|| output.map(|from| copy(from, io::stdout(), &see)));
         scope.spawn(|| errors.map(|from| copy(from, io::stderr(), &see)));
         wait(child, interrupt).map_err(TaskError::io(attempted))?
+    })
+}
+
+/// Takes any other exit code than `expected` for a failure.
+pub(crate) fn expect(command: &Command, code: Option<i32>, expected: i32) -> Result<(), TaskError> {
+    if code == Some(expected) {
+        return Ok(());
+    }
+    Err(TaskError::Unexpected {
+        command: tool::line(command),
+        status: code.map_or_else(|| "a signal".to_owned(), |code| format!("exit code {code}")),
+        expected: format!("exit code {expected}"),
     })
 }
 

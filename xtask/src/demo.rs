@@ -3,12 +3,12 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::{Command, ExitCode, Stdio},
+    process::{Command, ExitCode},
 };
 
 use crate::{
     Fleet, HostKind,
-    console::{self, TaskError},
+    console::{self, TaskError, expect},
     install,
     interrupt::Interrupt,
     workspace,
@@ -41,7 +41,7 @@ pub(crate) fn run(interrupt: &Interrupt) -> Result<ExitCode, TaskError> {
     install::ensure(&[install::BUILD, install::FLEET], interrupt)?;
     Fleet::check_machine()?;
     console::headline("building deploy-cli");
-    let deploy_cli = build(interrupt)?;
+    let deploy_cli = workspace::build_deploy_cli(&[], interrupt)?;
 
     console::headline(&format!("booting {HOSTS} hosts, each with systemd and sshd"));
     Fleet::sweep()?;
@@ -58,34 +58,6 @@ pub(crate) fn run(interrupt: &Interrupt) -> Result<ExitCode, TaskError> {
     shown.map(|()| {
         println!("done: v1 and v2 went out, v3 was taken back");
         ExitCode::SUCCESS
-    })
-}
-
-/// Builds `deploy-cli`; returns where it is.
-fn build(interrupt: &Interrupt) -> Result<PathBuf, TaskError> {
-    let mut command = workspace::cargo("build");
-    command.args(["--package", "deploy-cli"]);
-    let status = console::run(&mut command, interrupt)?;
-    expect(&command, status.code(), 0)?;
-    // The same again, which builds nothing, to learn where cargo has put it.
-    command.args(["--quiet", "--message-format=json"]).stderr(Stdio::inherit());
-    let output = command.output().map_err(TaskError::io("ask cargo for the program"))?;
-    executable(&String::from_utf8_lossy(&output.stdout)).ok_or_else(|| TaskError::Unexpected {
-        command: "cargo build --package deploy-cli".to_owned(),
-        status: "no program".to_owned(),
-        expected: "the program deploy-cli".to_owned(),
-    })
-}
-
-/// The path of the program in cargo's messages.
-fn executable(messages: &str) -> Option<PathBuf> {
-    messages.lines().find_map(|line| {
-        let message: serde_json::Value = serde_json::from_str(line).ok()?;
-        if message["target"]["name"] == "deploy-cli" {
-            message["executable"].as_str().map(PathBuf::from)
-        } else {
-            None
-        }
     })
 }
 
@@ -168,17 +140,6 @@ impl Stage<'_> {
     }
 }
 
-fn expect(command: &Command, code: Option<i32>, expected: i32) -> Result<(), TaskError> {
-    if code == Some(expected) {
-        return Ok(());
-    }
-    Err(TaskError::Unexpected {
-        command: crate::fleet::tool::line(command),
-        status: code.map_or_else(|| "a signal".to_owned(), |code| format!("exit code {code}")),
-        expected: format!("exit code {expected}"),
-    })
-}
-
 /// Copies a directory of plain files.
 fn copy_files(from: &Path, to: &Path) -> std::io::Result<()> {
     for entry in fs::read_dir(from)? {
@@ -186,17 +147,4 @@ fn copy_files(from: &Path, to: &Path) -> std::io::Result<()> {
         fs::copy(entry.path(), to.join(entry.file_name()))?;
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_program_is_found_in_cargos_messages() {
-        let messages = r#"{"reason":"compiler-artifact","target":{"name":"deploy_core"},"executable":null}
-{"reason":"compiler-artifact","target":{"name":"deploy-cli"},"executable":"/t/deploy-cli"}
-{"reason":"build-finished","success":true}"#;
-        assert_eq!(executable(messages), Some(PathBuf::from("/t/deploy-cli")));
-    }
 }

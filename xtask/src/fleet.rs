@@ -18,8 +18,10 @@
 use std::{
     ffi::OsStr,
     fs, io,
+    net::Ipv4Addr,
     path::{Path, PathBuf},
     process::{Command, Output},
+    time::Duration,
 };
 
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
@@ -181,6 +183,27 @@ impl Fleet {
     #[must_use]
     pub fn hosts(&self) -> Vec<String> {
         Host::all(&self.dir).iter().map(|host| host.name().to_owned()).collect()
+    }
+
+    /// The address at which the hosts can reach what the deployer serves.
+    #[must_use]
+    pub fn deployer() -> Ipv4Addr {
+        network::DEPLOYER
+    }
+
+    /// The CPU time that all hosts together have used since they were booted; `None` where control
+    /// groups are read-only, or the kernel has no unified hierarchy.
+    #[must_use]
+    pub fn cpu_used(&self) -> Option<Duration> {
+        self.power.cpu_used()
+    }
+
+    /// How many bytes all hosts together have received so far, headers included.
+    ///
+    /// # Errors
+    /// When the kernel cannot be asked.
+    pub fn bytes_received(&self) -> Result<u64, FleetError> {
+        self.network.sent_to_hosts()
     }
 
     /// The command that runs `command` as the deployer, in the fleet's network.

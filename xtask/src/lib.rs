@@ -7,6 +7,7 @@
 //! This crate depends on none of the crates it builds: it must run on a machine on which what they
 //! need (libssl-dev, for one) has yet to be installed.
 
+mod bench;
 mod check;
 mod cli;
 mod console;
@@ -17,5 +18,5 @@ mod interrupt;
 mod suite;
 mod workspace;
 
-pub use cli::main;
+pub use cli::{main, run};
 pub use fleet::{Fleet, FleetError, HostKind};

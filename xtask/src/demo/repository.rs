@@ -6,9 +6,9 @@ use std::{
     process::Command,
 };
 
-use super::{copy_files, expect};
+use super::copy_files;
 use crate::{
-    console::{self, TaskError},
+    console::{self, TaskError, expect},
     interrupt::Interrupt,
     workspace,
 };

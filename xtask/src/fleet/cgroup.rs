@@ -34,6 +34,16 @@ impl Cgroups {
             .collect()
     }
 
+    /// The CPU time that everything in them has used so far, unless the kernel does not tell.
+    pub(super) fn cpu_used(&self) -> Option<Duration> {
+        let stats = self.of_fleet.iter().find_map(|root| {
+            // Only the unified hierarchy has this file, and it counts all groups below.
+            fs::read_to_string(root.join("cpu.stat")).ok()
+        })?;
+        let used = stats.lines().find_map(|line| line.strip_prefix("usage_usec "))?;
+        used.trim().parse().ok().map(Duration::from_micros)
+    }
+
     /// Kills what is in the groups of `host`: only what was started there, and its descendants.
     pub(super) fn kill(&self, host: &str) {
         for root in &self.of_fleet {

@@ -16,6 +16,9 @@ use super::{FleetError, tool};
 
 const BRIDGE: &str = "br0";
 
+/// Where the deployer is, as the hosts see it.
+pub(super) const DEPLOYER: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
+
 /// A network namespace of its own, so that fleets and the machine do not see each other.
 #[derive(Debug, Clone)]
 pub(super) struct Network {
@@ -48,7 +51,7 @@ impl Network {
                 "link set lo up\n\
                  link add {BRIDGE} type bridge\n\
                  link set {BRIDGE} up\n\
-                 addr add 10.77.0.1/16 dev {BRIDGE}\n"
+                 addr add {DEPLOYER}/16 dev {BRIDGE}\n"
             ),
         )
     }
@@ -89,6 +92,17 @@ impl Network {
     /// Pulls or plugs the cable of `host`.
     pub(super) fn set_cable(&self, host: &str, state: &str) -> Result<(), FleetError> {
         tool::ip_batch(&self.namespace, &format!("link set {} {state}\n", cable(host)))
+    }
+
+    /// How many bytes have gone through all cables to the hosts so far, headers included.
+    pub(super) fn sent_to_hosts(&self) -> Result<u64, FleetError> {
+        let mut show = Command::new("ip");
+        show.args(["-n", &self.namespace, "-json", "-stats", "link", "show", "master", BRIDGE]);
+        let output = tool::run(&mut show)?;
+        let links: serde_json::Value = serde_json::from_slice(&output.stdout)
+            .map_err(|error| FleetError::io("read what `ip` counts")(io::Error::from(error)))?;
+        let links = links.as_array().into_iter().flatten();
+        Ok(links.filter_map(|link| link["stats64"]["tx"]["bytes"].as_u64()).sum())
     }
 
     /// Moves the calling thread, and all that it starts from now on, into the namespace.

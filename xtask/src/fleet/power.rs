@@ -69,6 +69,11 @@ impl Power {
         }
     }
 
+    /// The CPU time that all hosts have used so far.
+    pub(super) fn cpu_used(&self) -> Option<Duration> {
+        self.cgroups.cpu_used()
+    }
+
     /// Removes the control groups of all hosts; their processes must have ended.
     pub(super) fn remove_cgroups(&self) -> Result<(), FleetError> {
         let left = self.cgroups.remove();

@@ -36,12 +36,12 @@ pub(crate) fn is_installed(program: &str) -> bool {
 }
 
 /// Runs `command` to its end with nothing on its stdin; an error holds what it said.
-pub(super) fn run(command: &mut Command) -> Result<Output, FleetError> {
+pub(crate) fn run(command: &mut Command) -> Result<Output, FleetError> {
     feed(command, "")
 }
 
 /// As [`run`], with `input` on its stdin.
-pub(super) fn feed(command: &mut Command, input: &str) -> Result<Output, FleetError> {
+pub(crate) fn feed(command: &mut Command, input: &str) -> Result<Output, FleetError> {
     let attempted = format!("run `{}`", line(command));
     let mut child = command
         .stdin(Stdio::piped())

@@ -1,0 +1,151 @@
+//! The floor: one `ssh` process per host, all at once, each running one hand-written script.
+//!
+//! This is what a deployment costs when nothing is planned, noted, limited or brought back.
+
+use std::{
+    fs::{self, File},
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+};
+
+use super::{
+    gauge::{self, Ended},
+    origin::Origin,
+    row::{Place, Side},
+    work::FIRST,
+};
+use crate::{HostKind, console::TaskError, interrupt::Interrupt};
+
+/// Where it keeps things on a host: `repo`, `releases/VERSION`, `current`.
+pub(super) const ROOT: &str = "/srv/deployment/floor";
+
+/// How many hosts are prepared at once; that is not measured.
+const AT_ONCE: usize = 25;
+
+/// Brings version `$1` onto a host.
+pub(super) const DEPLOY: &str = "\
+set -eu
+cd /srv/deployment/floor
+git -C repo fetch --quiet --no-tags origin \"refs/tags/$1:refs/tags/$1\"
+mkdir \"releases/$1\"
+git -C repo archive \"$1\" | tar -x -C \"releases/$1\"
+ln -sfn \"releases/$1\" next
+mv -T next current
+";
+
+/// Makes the place; `$1` is the origin.
+const PREPARE: &str = "\
+set -eu
+mkdir -p /srv/deployment/floor/releases
+cd /srv/deployment/floor
+[ -e repo ] && exit
+git init --quiet --bare repo
+git -C repo remote add origin \"$1\"
+";
+
+/// Ends a script early where version `$1` is already.
+const UNLESS_THERE: &str = "[ -e /srv/deployment/floor/current ] && exit\n";
+
+/// Goes back to the first version `$1` and forgets `$2`, which is not measured.
+const BACK: &str = "\
+set -eu
+cd /srv/deployment/floor
+ln -sfn \"releases/$1\" next
+mv -T next current
+rm -rf \"releases/$2\"
+";
+
+/// Deploys by the script.
+#[derive(Debug)]
+pub(super) struct Floor<'a> {
+    place: &'a Place<'a>,
+}
+
+impl<'a> Floor<'a> {
+    pub(super) fn new(place: &'a Place<'a>) -> Self {
+        Self { place }
+    }
+
+    /// Runs `script` with `words` on all of `hosts` at once.
+    fn run_on(
+        &self,
+        hosts: &[String],
+        script: &str,
+        words: &[&str],
+        interrupt: &Interrupt,
+    ) -> Result<Ended, TaskError> {
+        let path = self.place.work.dir().join("floor.sh");
+        fs::write(&path, script).map_err(TaskError::io("write the floor's script"))?;
+        let children: Result<Vec<_>, _> =
+            hosts.iter().map(|host| self.ssh(host, &path, words)).collect();
+        gauge::wait_for_all(children?, interrupt)
+    }
+
+    fn ssh(&self, host: &str, script: &PathBuf, words: &[&str]) -> Result<Child, TaskError> {
+        let open = |path| File::open(path).map_err(TaskError::io("open the floor's script"));
+        let mut command = Command::new("ssh");
+        command.arg("-T").arg("-F").arg(self.place.ssh_config());
+        command.arg(host).args(["sh", "-s", "--"]).args(words);
+        command.stdin(open(script)?).stdout(Stdio::null()).stderr(self.place.log()?);
+        command.spawn().map_err(TaskError::io("run ssh"))
+    }
+
+    /// Runs it a part of the hosts at a time.
+    fn run_paced(
+        &self,
+        script: &str,
+        words: &[&str],
+        interrupt: &Interrupt,
+    ) -> Result<(), TaskError> {
+        for hosts in self.place.hosts.chunks(AT_ONCE) {
+            let ended = self.run_on(hosts, script, words, interrupt)?;
+            self.place.must_succeed("prepare the floor's place", &ended)?;
+        }
+        Ok(())
+    }
+
+    /// The restart and the check that end each deployment.
+    fn ending(&self) -> &'static str {
+        match self.place.kind {
+            HostKind::Light => "cat current/VERSION > served\ncmp -s current/VERSION served\n",
+            HostKind::Systemd => {
+                "sudo -n systemctl restart floor.service\n\
+                 for _ in $(seq 100); do\n\
+                 curl -fsS -o /dev/null http://localhost:1135/_info 2>/dev/null && exit 0\n\
+                 sleep 0.1\n\
+                 done\n\
+                 exit 1\n"
+            }
+        }
+    }
+
+    fn deploy_script(&self) -> String {
+        format!("{DEPLOY}{}", self.ending())
+    }
+}
+
+impl Side for Floor<'_> {
+    fn name(&self) -> &'static str {
+        "floor"
+    }
+
+    fn live(&self) -> &'static str {
+        "/srv/deployment/floor/current"
+    }
+
+    fn seed(&self, interrupt: &Interrupt) -> Result<(), TaskError> {
+        self.place.install_unit("floor", ROOT, "current", 1135)?;
+        self.run_paced(PREPARE, &[&Origin::url()], interrupt)?;
+        let script = format!("{UNLESS_THERE}{}", self.deploy_script());
+        self.run_paced(&script, &[FIRST], interrupt)
+    }
+
+    fn deploy(&self, version: &str, interrupt: &Interrupt) -> Result<Ended, TaskError> {
+        self.run_on(&self.place.hosts, &self.deploy_script(), &[version], interrupt)
+    }
+
+    fn back(&self, version: &str, interrupt: &Interrupt) -> Result<Ended, TaskError> {
+        let script = format!("{BACK}{}", self.ending());
+        self.run_on(&self.place.hosts, &script, &[FIRST, version], interrupt)
+    }
+}

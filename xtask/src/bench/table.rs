@@ -1,0 +1,112 @@
+//! How the figures are shown.
+
+use serde_json::{Value, json};
+
+use super::{
+    bar::{Bar, Measured},
+    figure::{Cost, Figure},
+};
+
+/// Columns as wide as they must be, as Markdown.
+fn table(head: &[&str], rows: &[Vec<String>]) -> String {
+    let width = |column: usize| {
+        let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count());
+        cells.chain([head[column].chars().count(), 3]).max().unwrap_or(3)
+    };
+    let widths: Vec<_> = (0..head.len()).map(width).collect();
+    let line = |cells: &[String]| {
+        let padded = cells.iter().zip(&widths).map(|(cell, width)| format!(" {cell:<width$} |"));
+        format!("|{}\n", padded.collect::<String>())
+    };
+    let head: Vec<_> = head.iter().map(|&cell| cell.to_owned()).collect();
+    let rule: String = widths.iter().map(|width| format!("{}|", "-".repeat(width + 2))).collect();
+    let body: String = rows.iter().map(|row| line(row)).collect();
+    format!("{}|{rule}\n{body}", line(&head))
+}
+
+/// The figures of all rows and sides.
+pub(super) fn figures(rows: &[Measured]) -> String {
+    let head: Vec<_> = ["hosts", "side"]
+        .into_iter()
+        .chain(Figure::ALL.map(Figure::title))
+        .chain(["back"])
+        .collect();
+    let mut lines = Vec::new();
+    for row in rows {
+        for series in &row.series {
+            let (out, back) = (Cost::median_of(&series.deploys), Cost::median_of(&series.backs));
+            let show = |cost: &Cost, figure: Figure| {
+                cost.get(figure).map_or_else(|| "–".to_owned(), |value| figure.show(value))
+            };
+            let mut cells = vec![format!("{} {}", row.hosts, row.kind), series.side.to_owned()];
+            cells.extend(Figure::ALL.map(|figure| show(&out, figure)));
+            cells.push(show(&back, Figure::Wall));
+            lines.push(cells);
+        }
+    }
+    table(&head, &lines)
+}
+
+/// The bars, met or not.
+pub(super) fn bars(bars: &[Bar]) -> String {
+    let line = |bar: &Bar| {
+        let verdict = if bar.is_met() { "met" } else { "NOT met" };
+        vec![bar.what.clone(), bar.show(bar.measured), bar.show(bar.limit), verdict.to_owned()]
+    };
+    table(&["bar", "measured", "at most", ""], &bars.iter().map(line).collect::<Vec<_>>())
+}
+
+/// All of it for programs.
+pub(super) fn json(rows: &[Measured], bars: &[Bar]) -> Value {
+    let cost = |cost: &Cost| -> Value {
+        let figures = Figure::ALL.into_iter();
+        let pairs =
+            figures.filter_map(|figure| Some((figure.key().into(), cost.get(figure)?.into())));
+        Value::Object(pairs.collect())
+    };
+    let row = |row: &Measured| {
+        let sides = row.series.iter().map(|series| {
+            json!({
+                "side": series.side,
+                "deploy": cost(&Cost::median_of(&series.deploys)),
+                "back": cost(&Cost::median_of(&series.backs)),
+                "deploys": series.deploys.iter().map(cost).collect::<Vec<_>>(),
+                "backs": series.backs.iter().map(cost).collect::<Vec<_>>(),
+            })
+        });
+        json!({
+            "hosts": row.hosts,
+            "kind": row.kind.to_string(),
+            "pack_bytes": row.pack,
+            "sides": sides.collect::<Vec<_>>(),
+        })
+    };
+    let bar = |bar: &Bar| {
+        json!({
+            "bar": bar.what,
+            "measured": bar.measured,
+            "at_most": bar.limit,
+            "met": bar.is_met(),
+        })
+    };
+    json!({
+        "rows": rows.iter().map(row).collect::<Vec<_>>(),
+        "bars": bars.iter().map(bar).collect::<Vec<_>>(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_as_wide_as_they_must_be() {
+        let rows = [vec!["50 light".to_owned(), "6.5 s".to_owned()]];
+        let expected = "\
+| hosts    | wall  |
+|----------|-------|
+| 50 light | 6.5 s |
+";
+        assert_eq!(table(&["hosts", "wall"], &rows), expected);
+    }
+}
