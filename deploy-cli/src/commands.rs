@@ -9,6 +9,7 @@ mod lock;
 mod plan;
 mod rollback;
 mod rollout;
+mod saving;
 mod selection;
 mod show;
 mod status;
@@ -80,12 +81,14 @@ fn finish(project: &Project, summary: &Summary) -> Finish {
 
 /// The plan in lines, with the steps that build a release.
 fn plan_lines(context: &Context, project: &Project, plan: &Plan) -> Vec<String> {
+    report::plan_lines(plan, &builds(project), &context.ui)
+}
+
+/// The steps that build a release, each with its command.
+fn builds(project: &Project) -> Vec<(String, String)> {
     let steps = project.loaded.config.step.iter();
-    let builds: Vec<(String, String)> = steps
-        .filter(|step| step.stage == StepStage::Fetch)
-        .map(|step| (step.name.clone(), step.command.clone()))
-        .collect();
-    report::plan_lines(plan, &builds, &context.ui)
+    let builds = steps.filter(|step| step.stage == StepStage::Fetch);
+    builds.map(|step| (step.name.clone(), step.command.clone())).collect()
 }
 
 fn interrupted() -> CommandError {

@@ -6,7 +6,7 @@
 //! 2. [`repo`], [`who`], [`context`]: where the person stands, and who that is.
 //! 3. [`wire`]: from the configuration to the engine's groups, strategy and pipeline.
 //! 4. [`state`]: the lock, and where runs are kept.
-//! 5. [`commands`]: one file a command.
+//! 5. [`commands`]: one file a command. [`saved`]: plans that are kept for later.
 //! 6. [`report`], [`notify`], [`ask`], [`signals`], [`echo`]: how a run meets people.
 //!
 //! A site builds its own binary with [`DeployCli`]:
@@ -33,6 +33,7 @@ pub mod observers;
 pub mod reference;
 pub mod repo;
 pub mod report;
+pub mod saved;
 pub mod signals;
 pub mod state;
 pub mod table;

@@ -1,5 +1,7 @@
 //! `deploy`: bring a version onto the hosts.
 
+use std::path::PathBuf;
+
 use clap::Args;
 use deploy_core::{
     model::VersionRef,
@@ -7,7 +9,7 @@ use deploy_core::{
     record::{Command, Exit},
 };
 
-use super::rollout::{self, Wish};
+use super::rollout::{self, Applied, Wish};
 use crate::{context::Context, error::CommandError};
 
 /// Deploy a version: canary first, batch by batch, checked, and back when it must
@@ -19,6 +21,9 @@ pub struct DeployArgs {
     /// A tag, branch or commit; `latest`; or `previous`, which is the same as `rollback`
     #[arg(default_value = "latest", value_name = "VERSION")]
     version: VersionRef,
+    /// Apply this saved plan (`plan -o FILE`), and refuse when anything has moved since
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["version", "batch", "hosts", "redeploy"])]
+    plan: Option<PathBuf>,
     /// How many hosts of a group at once: a number, a percentage, or `all`
     #[arg(long, value_name = "SIZE")]
     batch: Option<BatchSize>,
@@ -48,6 +53,8 @@ pub struct DeployArgs {
 /// Runs a deploy.
 pub(crate) async fn cmd_deploy(context: &Context, args: &DeployArgs) -> Result<Exit, CommandError> {
     let back = args.version == VersionRef::Previous;
+    let applied = args.plan.as_deref();
+    let applied = applied.map(|path| Applied::read(context, path, Command::Deploy)).transpose()?;
     let wish = Wish {
         command: if back { Command::Rollback } else { Command::Deploy },
         version: (!back).then(|| args.version.clone()),
@@ -59,6 +66,7 @@ pub(crate) async fn cmd_deploy(context: &Context, args: &DeployArgs) -> Result<E
         wait: args.wait,
         allow_dirty: args.allow_dirty,
         allow_downgrade: args.allow_downgrade,
+        applied,
     };
     rollout::run(context, &wish).await
 }

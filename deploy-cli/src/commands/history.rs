@@ -68,7 +68,8 @@ pub(super) fn fold(past: &Past) -> Summary {
     summary
 }
 
-fn what(summary: &Summary) -> String {
+/// What it did: `deploy v2`.
+pub(super) fn what(summary: &Summary) -> String {
     let command = match summary.info.as_ref().map(|info| info.command) {
         Some(Command::Rollback) => "rollback",
         Some(_) => "deploy",

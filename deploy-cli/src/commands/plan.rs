@@ -1,21 +1,39 @@
 //! `plan`: what `deploy` would do.
 
+use std::path::PathBuf;
+
 use clap::Args;
 use deploy_core::{
-    backend::Cancel, model::VersionRef, plan::BatchSize, record::Exit, run::Allowances,
+    backend::Cancel,
+    model::VersionRef,
+    plan::{BatchSize, Plan},
+    record::{Command, Exit},
+    run::Allowances,
 };
 
-use super::rollout::{self, Wish};
-use crate::{context::Context, error::CommandError, report::escape_json, wire};
+use super::{
+    rollout::{self, Wish},
+    saving::Saving,
+};
+use crate::{
+    context::{Context, Project},
+    error::CommandError,
+    report::escape_json,
+    wire,
+};
 
 /// Show what a deploy would do: per host what is live and what will be, and where it would go back
 ///
-/// Asks all hosts, takes no lock, and changes nothing.
+/// Asks all hosts, takes no lock, and changes nothing. A plan that is saved can be reviewed, and
+/// applied later by `deploy --plan` (or `rollback --plan`): exactly, or not at all.
 #[derive(Debug, Args)]
 pub struct PlanArgs {
     /// A tag, branch or commit; `latest`; or `previous` for what `rollback` would do
     #[arg(default_value = "latest", value_name = "VERSION")]
     version: VersionRef,
+    /// Save the plan in this file, or write it to standard output for `-`
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
     /// How many hosts of a group at once: a number, a percentage, or `all`
     #[arg(long, value_name = "SIZE")]
     batch: Option<BatchSize>,
@@ -30,7 +48,7 @@ pub struct PlanArgs {
     allow_dirty: bool,
 }
 
-/// Makes the plan and prints it.
+/// Makes the plan and prints it, or saves it.
 pub(crate) async fn cmd_plan(context: &Context, args: &PlanArgs) -> Result<Exit, CommandError> {
     let project = context.project()?;
     let back = args.version == VersionRef::Previous;
@@ -40,29 +58,37 @@ pub(crate) async fn cmd_plan(context: &Context, args: &PlanArgs) -> Result<Exit,
         hosts: args.hosts.clone(),
         redeploy: args.redeploy,
         allow_dirty: args.allow_dirty,
-        ..Wish::new(if back {
-            deploy_core::record::Command::Rollback
-        } else {
-            deploy_core::record::Command::Deploy
-        })
+        ..Wish::new(if back { Command::Rollback } else { Command::Deploy })
     };
+    let saving = args.output.as_deref();
+    let saving = saving.map(|path| Saving::begin(context, &project, path)).transpose()?;
     let run = context.run_id();
     let wired = wire::pipeline(context, &project, args.allow_dirty)?;
     let request = rollout::request(context, &project, &wish, &wired).await?;
     let cancel = Cancel::new();
     let allow = Allowances { downgrade: true };
-    let planning = wired.pipeline.plan(&request, allow, &run, &project.who, &cancel);
-    let plan = tokio::select! {
-        plan = planning => plan.map_err(CommandError::refused)?,
+    let planning = wired.pipeline.plan_to_save(&request, allow, &run, &project.who, &cancel);
+    let saved = tokio::select! {
+        saved = planning => saved.map_err(CommandError::refused)?,
         () = crate::signals::ended() => return Err(super::interrupted()),
     };
     wired.close().await;
+    if !saving.as_ref().is_some_and(Saving::is_to_stdout) {
+        show(context, &project, &saved.plan)?;
+    }
+    if let Some(saving) = saving {
+        saving.end(&wish, &run, saved)?;
+    }
+    Ok(Exit::Complete)
+}
+
+fn show(context: &Context, project: &Project, plan: &Plan) -> Result<(), CommandError> {
     if context.global.json {
-        let line = serde_json::to_string(&plan)
+        let line = serde_json::to_string(plan)
             .map_err(|error| CommandError::because("write the plan", error))?;
         context.ui.line(&escape_json(&line));
     } else {
-        super::plan_lines(context, &project, &plan).iter().for_each(|line| context.ui.line(line));
+        super::plan_lines(context, project, plan).iter().for_each(|line| context.ui.line(line));
     }
-    Ok(Exit::Complete)
+    Ok(())
 }

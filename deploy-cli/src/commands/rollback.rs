@@ -1,12 +1,14 @@
 //! `rollback`: bring the hosts back.
 
+use std::path::PathBuf;
+
 use clap::Args;
 use deploy_core::{
     model::VersionRef,
     record::{Command, Exit},
 };
 
-use super::rollout::{self, Wish};
+use super::rollout::{self, Applied, Wish};
 use crate::{context::Context, error::CommandError};
 
 /// Bring the hosts back to their last good version, all at once
@@ -17,6 +19,9 @@ pub struct RollbackArgs {
     /// The version to go back to: a tag, branch or commit
     #[arg(value_name = "VERSION")]
     version: Option<VersionRef>,
+    /// Apply this saved plan of a rollback, and refuse when anything has moved since
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["version", "hosts"])]
+    plan: Option<PathBuf>,
     /// Only these hosts: globs, h[01-20], !not, @FILE, @RUN/failed, separated by commas
     #[arg(long, value_name = "HOSTS")]
     hosts: Vec<String>,
@@ -36,17 +41,19 @@ pub(crate) async fn cmd_rollback(
     context: &Context,
     args: &RollbackArgs,
 ) -> Result<Exit, CommandError> {
+    let applied = args.plan.as_deref();
+    let applied =
+        applied.map(|path| Applied::read(context, path, Command::Rollback)).transpose()?;
     let wish = Wish {
-        command: Command::Rollback,
+        applied,
         version: args.version.clone().filter(|version| *version != VersionRef::Previous),
-        batch: None,
         hosts: args.hosts.clone(),
         yes: args.yes,
-        redeploy: false,
         message: args.message.clone(),
         wait: args.wait,
         allow_dirty: true,
         allow_downgrade: true,
+        ..Wish::new(Command::Rollback)
     };
     rollout::run(context, &wish).await
 }

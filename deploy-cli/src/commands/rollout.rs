@@ -1,107 +1,89 @@
 //! What `deploy` and `rollback` share: lock, plan, confirmation, run, summary.
 
+mod applied;
+mod last_run;
+mod lock;
+mod wish;
+
 use std::{sync::Arc, time::Duration};
 
 use deploy_core::{
-    backend::{Acquired, Holder, Lock, LockGuard, VersionSource},
-    model::{Group, VersionRef},
-    plan::{BatchSize, Goal, Plan, PlanRequest},
-    record::{Command, Exit, FORMAT, Journal, Observer, RunId, RunInfo, StopCause, Summary},
+    model::Group,
+    plan::{Difference, Goal, Plan, PlanRequest},
+    record::{Exit, FORMAT, Journal, Observer, RunId, RunInfo, StopCause, Summary},
     run::{Allowances, Begin, Run, Stop},
 };
-use jiff::Timestamp;
 
-use super::selection::selected;
+pub(super) use self::{
+    applied::Applied,
+    last_run::last_run,
+    lock::Hold,
+    wish::{Wish, request},
+};
 use crate::{
     ask::Deployer,
     context::{Context, Project},
-    echo::Unechoed,
     error::CommandError,
     notify::{Notifications, Notifier},
     observers::PlanKeeper,
     report::{self, JsonReporter, LiveReporter, PlainReporter, Screen},
-    signals::Signals,
-    state::{RunDir, describe_holder},
+    state::RunDir,
     who,
     wire::{self, Wired},
 };
 
-/// What a person wishes for.
-#[derive(Debug, Clone)]
-pub(super) struct Wish {
-    pub(super) command: Command,
-    /// `None`: each host's last good version.
-    pub(super) version: Option<VersionRef>,
-    pub(super) batch: Option<BatchSize>,
-    pub(super) hosts: Vec<String>,
-    pub(super) yes: bool,
-    pub(super) redeploy: bool,
-    pub(super) message: Option<String>,
-    pub(super) wait: bool,
-    pub(super) allow_dirty: bool,
-    pub(super) allow_downgrade: bool,
-}
-
-impl Wish {
-    pub(super) fn new(command: Command) -> Self {
-        Self {
-            command,
-            version: None,
-            batch: None,
-            hosts: Vec::new(),
-            yes: false,
-            redeploy: false,
-            message: None,
-            wait: false,
-            allow_dirty: false,
-            allow_downgrade: false,
-        }
-    }
-
-    /// The options by which a deploy was allowed more than usual.
-    fn allowed(&self) -> String {
-        let deploy = self.command == Command::Deploy;
-        let option = |given: bool, name: &str| {
-            if given && deploy { format!(" --{name}") } else { String::new() }
-        };
-        let downgrade = option(self.allow_downgrade, "allow-downgrade");
-        downgrade + &option(self.allow_dirty, "allow-dirty")
-    }
-}
-
 /// Runs a deploy or a rollback from the lock to the summary.
 pub(super) async fn run(context: &Context, wish: &Wish) -> Result<Exit, CommandError> {
     let project = context.project()?;
-    let run = context.run_id();
+    if let Some(applied) = &wish.applied {
+        applied.refuse_foreign(&project)?;
+    }
     let wired = wire::pipeline(context, &project, wish.allow_dirty)?;
     let request = request(context, &project, wish, &wired).await?;
-    let deployer = deployer(context, &project, wish);
-    refuse_questions_nobody_can_answer(&request, &deployer)?;
-    told_before(context, &project, &request.groups);
+    refuse_questions_nobody_can_answer(&request.groups, &request.goal, context, wish)?;
+    told_before(context, &project, wish, &request.groups);
+    let hold = Hold::take(context, &project, wish).await?;
+    go(Going { context, project: &project, wish, wired: &wired }, hold, &request).await
+}
 
-    project.state.make()?;
-    let stop = Stop::new();
-    let signals = Signals::listen(stop.clone())
-        .map_err(|error| CommandError::because("listen for signals", error))?;
-    let unechoed = context.ui.is_terminal().then(Unechoed::start);
-    let lock = take_lock(context, &project, &run, wish, &stop).await?;
+/// What a run goes with.
+#[derive(Clone, Copy)]
+pub(super) struct Going<'a> {
+    pub(super) context: &'a Context,
+    pub(super) project: &'a Project,
+    pub(super) wish: &'a Wish,
+    pub(super) wired: &'a Wired,
+}
+
+/// Runs what `request` wants under the lock, to its summary.
+pub(super) async fn go(
+    going: Going<'_>,
+    hold: Hold,
+    request: &PlanRequest,
+) -> Result<Exit, CommandError> {
+    let Going { context, project, wish, wired } = going;
+    let Hold { run, stop, lock, signals, unechoed } = hold;
+    let moved = match &wish.applied {
+        Some(applied) => applied.moved(project).await?,
+        None => Vec::new(),
+    };
+    let deployer = deployer(context, project, wish);
     let known = super::last_known::last_known(&project.state, &request.groups);
     let directory = RunDir::make(&project.state, &run)?;
-    let (observers, notifications) = observers(context, &project, &directory, &deployer)?;
+    let (observers, notifications) = observers(context, project, &directory, &deployer)?;
     let pipeline = wired.pipeline.clone().with_output(Arc::new(directory.output()));
     let pipeline = pipeline.with_last_known(known);
     let begun = pipeline.begin(Begin {
-        info: info(&project, &run, wish),
+        info: info(project, &run, wish),
         lock: Some(lock),
         observers,
         ask: Arc::new(deployer.clone()),
         stop: stop.clone(),
         // The success tag stands for the whole fleet (rule 9), never for some of its hosts.
-        on_complete: wish.hosts.is_empty().then(|| wired.completion()),
+        on_complete: (!wish.is_narrow()).then(|| wired.completion()),
     });
-    let allow = Allowances { downgrade: wish.allow_downgrade };
-    let driving = Driving { context, project: &project, deployer: &deployer, stop: &stop, allow };
-    let summary = drive(&driving, begun, &request).await;
+    let driving = Driving { going, deployer: &deployer, stop: &stop };
+    let summary = drive(&driving, begun, request, moved).await;
     drop((signals, unechoed));
     wired.close().await;
     for failure in finish_notifications(notifications).await {
@@ -109,7 +91,7 @@ pub(super) async fn run(context: &Context, wish: &Wish) -> Result<Exit, CommandE
         context.ui.error_line(&format!("warning: {line}"));
     }
     if !context.global.json {
-        let mut finish = super::finish(&project, &summary);
+        let mut finish = super::finish(project, &summary);
         finish.allowed = wish.allowed();
         let lines = report::summary_lines(&summary, &finish, 0, &context.ui);
         lines.iter().for_each(|line| context.ui.line(line));
@@ -119,17 +101,25 @@ pub(super) async fn run(context: &Context, wish: &Wish) -> Result<Exit, CommandE
 
 /// What a run is driven with.
 struct Driving<'a> {
-    context: &'a Context,
-    project: &'a Project,
+    going: Going<'a>,
     deployer: &'a Deployer,
     stop: &'a Stop,
-    allow: Allowances,
 }
 
 /// Plans, asks, and runs.
-async fn drive(driving: &Driving<'_>, mut begun: Run, request: &PlanRequest) -> Summary {
-    let Driving { context, project, deployer, stop, allow } = driving;
-    let plan = match begun.plan(request, *allow).await {
+async fn drive(
+    driving: &Driving<'_>,
+    mut begun: Run,
+    request: &PlanRequest,
+    moved: Vec<Difference>,
+) -> Summary {
+    let Driving { going: Going { context, project, wish, .. }, deployer, stop } = driving;
+    let allow = Allowances { downgrade: wish.allow_downgrade };
+    let planned = match &wish.applied {
+        Some(applied) => begun.plan_as_saved(request, allow, &applied.file.saved, moved).await,
+        None => begun.plan(request, allow).await,
+    };
+    let plan = match planned {
         Ok(plan) => plan,
         Err(refusal) => {
             let hint = refusal.hint.clone();
@@ -166,46 +156,6 @@ async fn confirmed(context: &Context, project: &Project, plan: &Plan, deployer: 
     }
 }
 
-/// What is wanted, with every filter applied and the version resolved.
-pub(super) async fn request(
-    context: &Context,
-    project: &Project,
-    wish: &Wish,
-    wired: &Wired,
-) -> Result<PlanRequest, CommandError> {
-    let config = &project.loaded.config;
-    let groups = wire::groups(&project.loaded)?;
-    let mut groups = selected(context, project, &wish.hosts, groups)?;
-    if let Some(batch) = wish.batch {
-        groups.iter_mut().for_each(|group| group.batch = batch);
-    }
-    project.state.make_for_app();
-    let goal = match (&wish.version, wish.command) {
-        (None, _) => Goal::RollBack,
-        (Some(version), Command::Rollback) => {
-            let version = wire::lenient_source(project).resolve(version).await?;
-            wired.admit(&version).await?;
-            Goal::RollBackTo(version)
-        }
-        (Some(version), _) => {
-            let version = wire::source(project, wish.allow_dirty).resolve(version).await?;
-            wired.admit(&version).await?;
-            Goal::Deploy(version)
-        }
-    };
-    Ok(PlanRequest {
-        app: config.app.clone(),
-        environment: project.loaded.environment.clone(),
-        goal,
-        groups,
-        strategy: wire::strategy(&config.run),
-        redeploy: wish.redeploy,
-        restarts: Vec::new(),
-        checks: Vec::new(),
-        steps: Vec::new(),
-    })
-}
-
 fn deployer(context: &Context, project: &Project, wish: &Wish) -> Deployer {
     Deployer {
         ui: context.ui.clone(),
@@ -217,15 +167,17 @@ fn deployer(context: &Context, project: &Project, wish: &Wish) -> Deployer {
 }
 
 /// A gate that asks needs somebody to ask, or `--yes` (rule 13).
-fn refuse_questions_nobody_can_answer(
-    request: &PlanRequest,
-    deployer: &Deployer,
+pub(super) fn refuse_questions_nobody_can_answer(
+    groups: &[Group],
+    goal: &Goal,
+    context: &Context,
+    wish: &Wish,
 ) -> Result<(), CommandError> {
-    if deployer.can_ask || deployer.yes || !matches!(request.goal, Goal::Deploy(_)) {
+    if context.ui.can_ask() || wish.yes || !matches!(goal, Goal::Deploy(_)) {
         return Ok(());
     }
     // The last group's gate leads nowhere and is never asked.
-    let asking = request.groups.iter().rev().skip(1).find(|group| group.gate.ask);
+    let asking = groups.iter().rev().skip(1).find(|group| group.gate.ask);
     match asking {
         Some(group) => Err(CommandError::usage(format!(
             "group {} has pause = \"ask\", and there is no terminal to ask at",
@@ -237,7 +189,10 @@ fn refuse_questions_nobody_can_answer(
 }
 
 /// What a person should know that the plan does not say.
-fn told_before(context: &Context, project: &Project, groups: &[Group]) {
+pub(super) fn told_before(context: &Context, project: &Project, wish: &Wish, groups: &[Group]) {
+    if let Some(applied) = wish.applied.as_ref().filter(|_| !context.global.json) {
+        context.ui.line(&applied.told());
+    }
     let warn = |text: &str| {
         context.ui.error_line(&context.ui.paint(context.ui.note(), &format!("warning: {text}")));
     };
@@ -249,51 +204,6 @@ fn told_before(context: &Context, project: &Project, groups: &[Group]) {
             "lock and journals live in this clone only: other jobs are not kept out; set \
              `state_dir` (docs/ci.md)",
         );
-    }
-}
-
-async fn take_lock(
-    context: &Context,
-    project: &Project,
-    run: &RunId,
-    wish: &Wish,
-    stop: &Stop,
-) -> Result<Box<dyn LockGuard>, CommandError> {
-    let holder = Holder {
-        who: project.who.clone(),
-        host: who::host(),
-        pid: std::process::id(),
-        why: wish.message.clone(),
-        since: Timestamp::now(),
-        run: Some(run.clone()),
-        until: None,
-    };
-    let lock = project.state.lock();
-    let mut told = None;
-    loop {
-        let other = match lock.acquire(&holder).await? {
-            Acquired::Yes(guard) => return Ok(guard),
-            Acquired::HeldBy(other) => other,
-        };
-        if !wish.wait {
-            return Err(CommandError::locked(&other).hint(if other.run.is_some() {
-                "--wait waits for it; `deploy-cli show --follow` watches it"
-            } else {
-                "--wait waits for it; `deploy-cli unlock` removes it"
-            }));
-        }
-        if told.as_ref() != Some(&other) {
-            context.ui.error_line(&format!("waiting: locked by {}", describe_holder(&other)));
-            told = Some(other);
-        }
-        tokio::select! {
-            () = tokio::time::sleep(Duration::from_millis(500)) => {}
-            () = crate::signals::ended() => return Err(super::interrupted()),
-        }
-        // A signal that came between two waits is seen here.
-        if stop.cause().is_some() {
-            return Err(super::interrupted());
-        }
     }
 }
 
@@ -309,7 +219,7 @@ fn info(project: &Project, run: &RunId, wish: &Wish) -> RunInfo {
         pid: std::process::id(),
         why: wish.message.clone(),
         tool: env!("CARGO_PKG_VERSION").to_owned(),
-        saved_plan: None,
+        saved_plan: wish.applied.as_ref().map(|applied| applied.digest.clone()),
     }
 }
 

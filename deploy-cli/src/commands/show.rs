@@ -76,6 +76,9 @@ fn show(context: &Context, project: &Project, past: &Past, summary: &Summary) {
         let when = summary.started.map_or(String::new(), crate::time::moment);
         let (who, host) = (display::line(&info.who), display::line(&info.host));
         ui.line(&format!("{when} by {who} on {host}{why}"));
+        if let Some(digest) = &info.saved_plan {
+            ui.line(&format!("applied the saved plan with sha256 {}", display::line(digest)));
+        }
     }
     let mut finish = super::finish(project, summary);
     finish.running = summary.exit.is_none() && past.is_alive();

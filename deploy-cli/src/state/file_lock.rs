@@ -98,7 +98,15 @@ impl FileLock {
         Ok(Taken::Ours(file))
     }
 
-    fn look(&self) -> io::Result<Option<Holder>> {
+    /// Who holds it now, if anybody. Changes nothing.
+    ///
+    /// # Errors
+    /// Where the file cannot be read.
+    pub fn look(&self) -> Result<Option<Holder>, BackendError> {
+        self.try_look().map_err(|error| self.error("look at", error))
+    }
+
+    fn try_look(&self) -> io::Result<Option<Holder>> {
         let file = match open::read(&self.path()) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             file => file?,
@@ -142,7 +150,7 @@ impl Lock for FileLock {
     }
 
     async fn holder(&self) -> Result<Option<Holder>, BackendError> {
-        self.look().map_err(|error| self.error("look at", error))
+        self.look()
     }
 }
 

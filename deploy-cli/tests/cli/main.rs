@@ -10,6 +10,7 @@ mod inert;
 mod left;
 mod place;
 mod reference;
+mod saved;
 mod stages;
 mod stops;
 mod terminal;

@@ -202,7 +202,7 @@ impl Place {
     }
 
     /// Masks what differs from run to run: the place, runs, moments, spans.
-    fn mask(&self, text: &str) -> String {
+    pub fn mask(&self, text: &str) -> String {
         let text = text.replace(&self.directory.path().display().to_string(), "$PLACE");
         let host = nix::unistd::gethostname().unwrap_or_default();
         let text = text.replace(&format!(" on {}", host.to_string_lossy()), " on $HOST");

@@ -18,7 +18,7 @@ pub enum Stand {
     /// It answered.
     Answered {
         /// What it serves, since which run; `None` on a fresh target.
-        live: Option<Serving>,
+        live: Option<Box<Serving>>,
         /// What it can go back to, each with the run that finished with it.
         good: BTreeMap<ReleaseId, RunId>,
         /// Who holds it, if anybody.
@@ -40,7 +40,7 @@ impl Stand {
     pub fn of(answer: &Result<Live, Failure>) -> Self {
         match answer {
             Ok(live) => Self::Answered {
-                live: live.serving.clone(),
+                live: live.serving.clone().map(Box::new),
                 good: present(live),
                 claim: live.claim.clone(),
                 lacks: live.lacks.clone(),
@@ -83,7 +83,7 @@ impl Stand {
         let Self::Answered { live, good, claim, lacks } = self else { return Vec::new() };
         let runs: Vec<String> = good.iter().map(|(id, run)| format!("{id} of {run}")).collect();
         vec![
-            Part::new("live", live.as_ref().map(relied_on), live.as_ref().map(serving)),
+            Part::new("live", live.as_deref().map(relied_on), live.as_deref().map(serving)),
             Part::new("good", Some(runs.join(" ")), Some(runs.join(", "))),
             Part::new(
                 "claim",

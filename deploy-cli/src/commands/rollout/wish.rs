@@ -1,0 +1,140 @@
+//! What a person wishes for, and what it comes to.
+
+use std::collections::BTreeSet;
+
+use deploy_core::{
+    backend::{BackendError, ErrorKind, VersionSource},
+    model::{Group, Version, VersionRef},
+    plan::{BatchSize, Goal, PlanRequest},
+    record::Command,
+};
+
+use super::Applied;
+use crate::{
+    commands::selection::selected,
+    context::{Context, Project},
+    error::CommandError,
+    wire::{self, Wired},
+};
+
+/// What a person wishes for.
+#[derive(Debug, Clone)]
+pub(in crate::commands) struct Wish {
+    pub(in crate::commands) command: Command,
+    /// `None`: each host's last good version.
+    pub(in crate::commands) version: Option<VersionRef>,
+    pub(in crate::commands) batch: Option<BatchSize>,
+    pub(in crate::commands) hosts: Vec<String>,
+    pub(in crate::commands) yes: bool,
+    pub(in crate::commands) redeploy: bool,
+    pub(in crate::commands) message: Option<String>,
+    pub(in crate::commands) wait: bool,
+    pub(in crate::commands) allow_dirty: bool,
+    pub(in crate::commands) allow_downgrade: bool,
+    /// A saved plan, which says all of this that the plan depends on.
+    pub(in crate::commands) applied: Option<Applied>,
+}
+
+impl Wish {
+    pub(in crate::commands) fn new(command: Command) -> Self {
+        Self {
+            command,
+            version: None,
+            batch: None,
+            hosts: Vec::new(),
+            yes: false,
+            redeploy: false,
+            message: None,
+            wait: false,
+            allow_dirty: false,
+            allow_downgrade: false,
+            applied: None,
+        }
+    }
+
+    /// Whether it is for some of the hosts only.
+    pub(super) fn is_narrow(&self) -> bool {
+        let saved = self.applied.as_ref().is_some_and(|applied| applied.file.asked.hosts.is_some());
+        saved || !self.hosts.is_empty()
+    }
+
+    /// The options by which a deploy was allowed more than usual.
+    pub(super) fn allowed(&self) -> String {
+        let deploy = self.command == Command::Deploy;
+        let option = |given: bool, name: &str| {
+            if given && deploy { format!(" --{name}") } else { String::new() }
+        };
+        let downgrade = option(self.allow_downgrade, "allow-downgrade");
+        downgrade + &option(self.allow_dirty, "allow-dirty")
+    }
+}
+
+/// What is wanted, with every filter applied and the version resolved.
+pub(in crate::commands) async fn request(
+    context: &Context,
+    project: &Project,
+    wish: &Wish,
+    wired: &Wired,
+) -> Result<PlanRequest, CommandError> {
+    let groups = wire::groups(&project.loaded)?;
+    let (mut groups, batch, redeploy) = match &wish.applied {
+        Some(applied) => {
+            let asked = &applied.file.asked;
+            (planned_then(groups, applied), asked.batch, asked.redeploy)
+        }
+        None => (selected(context, project, &wish.hosts, groups)?, wish.batch, wish.redeploy),
+    };
+    if let Some(batch) = batch {
+        groups.iter_mut().for_each(|group| group.batch = batch);
+    }
+    project.state.make_for_app();
+    let goal = match (resolved(project, wish).await?, wish.command) {
+        (None, _) => Goal::RollBack,
+        (Some(version), Command::Rollback) => Goal::RollBackTo(version),
+        (Some(version), _) => Goal::Deploy(version),
+    };
+    if let Goal::Deploy(version) | Goal::RollBackTo(version) = &goal {
+        wired.admit(version).await?;
+    }
+    Ok(PlanRequest {
+        environment: project.loaded.environment.clone(),
+        strategy: wire::strategy(&project.loaded.config.run),
+        redeploy,
+        ..PlanRequest::new(project.loaded.config.app.clone(), goal, groups)
+    })
+}
+
+/// The hosts that a saved plan was asked for, as far as they are configured.
+fn planned_then(mut groups: Vec<Group>, applied: &Applied) -> Vec<Group> {
+    if let Some(hosts) = &applied.file.asked.hosts {
+        let hosts: BTreeSet<_> = hosts.iter().collect();
+        groups.iter_mut().for_each(|group| group.targets.retain(|target| hosts.contains(target)));
+        groups.retain(|group| !group.targets.is_empty());
+    }
+    groups
+}
+
+/// The exact version, if one is wished for. The way back is never refused (rule 8).
+async fn resolved(project: &Project, wish: &Wish) -> Result<Option<Version>, BackendError> {
+    let source = match wish.command {
+        Command::Rollback => wire::lenient_source(project),
+        _ => wire::source(project, wish.allow_dirty),
+    };
+    let Some(applied) = &wish.applied else {
+        let Some(wanted) = &wish.version else { return Ok(None) };
+        return source.resolve(wanted).await.map(Some);
+    };
+    // Exactly the one that was reviewed. That its name means it still is looked at later.
+    let Some(version) = &applied.file.asked.version else { return Ok(None) };
+    match source.resolve(&VersionRef::Named(version.id.to_string())).await {
+        Ok(_) => Ok(Some(version.clone())),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            let gone = format!("apply the saved plan of {version}");
+            let why = format!("the commit {} is not in this repository", version.id.short());
+            Err(BackendError::new(ErrorKind::NotFound, gone)
+                .with_source(why)
+                .with_hint("`git fetch` brings it, where it was not taken away"))
+        }
+        Err(error) => Err(error),
+    }
+}
