@@ -140,6 +140,8 @@ async fn a_switch_that_is_cut_off_is_waited_for_or_ended_and_never_guessed() {
     let one = ground.deploy(&transport, &ground.commit("v1"), "r1").await.unwrap();
     ground.write("a.txt", "two");
     let two = ground.deploy(&transport, &ground.commit("v2"), "r2").await.unwrap();
+    // By size and time it would take no time at all.
+    fs::remove_dir_all(ground.cache().join("indexes")).unwrap();
     let back = ground.between(Some(&two), Some(&one));
     let scope = scope("r3");
     let at_work = ground.cache().join(".at-work");

@@ -44,7 +44,8 @@ pub(super) fn explain(
     attempted: &str,
 ) -> BackendError {
     let stderr = output.stderr.text();
-    let mount = known.mount().unwrap_or(cache);
+    let said = Report::parse(&output.stdout.bytes());
+    let mount = said.mount().or(known.mount()).unwrap_or(cache);
     let error = |kind| BackendError::new(kind, attempted);
     let error = if FULL.iter().any(|words| stderr.contains(words)) {
         error(ErrorKind::Rejected)

@@ -213,18 +213,18 @@ impl SshTransport {
     }
 
     /// How unchanged files come from the release before. A hard link only where nobody who could
-    /// write through it does: neither the service, nor root, nor a build step.
+    /// write through it does: neither the service, nor root, nor a build step. What build steps
+    /// have made is not copied either.
     fn share(&self, known: &Report) -> &'static str {
         if known.can_reflink() {
             return "reflink";
         }
+        if !self.steps.is_empty() {
+            return "none";
+        }
         match (self.layout.known_service_user(), known.user()) {
-            (Some(service), Some((user, false)))
-                if service != user && service != "root" && self.steps.is_empty() =>
-            {
-                "hard"
-            }
-            _ => "none",
+            (Some(service), Some((user, false))) if service != user && service != "root" => "hard",
+            _ => "copy",
         }
     }
 

@@ -159,7 +159,7 @@ impl Report {
         })
     }
 
-    /// The file system that ran full, for a message.
+    /// Where the file system is mounted, for a message; said only when there is little room.
     pub(super) fn mount(&self) -> Option<&str> {
         self.probe.disk.split_once(' ').map(|(_, mount)| mount)
     }

@@ -1,30 +1,42 @@
 # Brings objects and makes the release $id of them. $part says how far this call goes: `all`, or
-# for releases with build steps `unpack` and later `seal`.
+# for releases with build steps `unpack` and later `seal`; `mend` is for one that is there.
 run=$1 ours=$2 dead=$3 part=$4 id=$5 commit=$6 tree=$7 line=$8 share=$9
 shift 9
 base=$1 fresh=$2 sent=$3 format=$4
 shift 4
 dest=$releases/$id
+index=$indexes/$id
+# The bytes are the repository's: nothing in a tree may convert them.
+attributes='* -text -ident -filter !eol !working-tree-encoding'
 
 # Leftovers bear our names; what the live link points to is never one.
 clean() {
-  _live=$(live_now)
+  find_live
   for _r in "$releases"/* "$releases"/.gone-*; do
-    _n=${_r##*/}
-    case $_n in
+    case ${_r##*/} in
       .gone-*) drop_tree "$_r" ;;
-      "$_live") ;;
+      "$live") ;;
       *) if [ -e "$_r/$building" ]; then drop_tree "$_r"
-         else rmdir "$_r" 2>/dev/null || :
+         elif [ ! -e "$_r/$mark" ]; then rmdir "$_r" 2>/dev/null
          fi ;;
     esac
   done
-  rm -f "$cache"/.state-* "$cache"/.live-* "$cache"/.previous-* "$cache"/.index* "$cache/.differ"
-  if [ -d "$repo" ]; then
-    find "$repo" \( -name '*.lock' -o -name 'tmp_*' -o -name '.tmp-*' \) -type f \
-      -exec rm -f {} + 2>/dev/null
-  fi
-  :
+  set --
+  for _r in "$indexes"/*; do
+    [ -e "$releases/${_r##*/}/$mark" ] || set -- "$@" "$_r"
+  done
+  for _r in "$repo"/refs/deploy/*/*; do
+    [ -s "$_r" ] || set -- "$@" "$_r"
+  done
+  set -- "$@" "$cache"/.state-* "$cache"/.live-* "$cache"/.previous-* "$cache"/.new/* \
+    "$cache"/.index* "$cache/.differ" "$repo"/*.lock "$repo"/refs/deploy/*/*.lock \
+    "$repo"/objects/tmp_* "$repo"/objects/??/tmp_* "$repo"/objects/pack/tmp_* \
+    "$repo"/objects/pack/.tmp-*
+  for _r in "$@"; do
+    shift
+    if [ -e "$_r" ] || [ -L "$_r" ]; then set -- "$@" "$_r"; fi
+  done
+  [ $# = 0 ] || rm -f "$@"
 }
 
 ensure_repo() {
@@ -36,31 +48,63 @@ ensure_repo() {
     else git init -q --bare --template= --object-format="$format" "$repo.new"; fi || exit 1
     mv -T "$repo.new" "$repo" || exit 1
   fi
-  # The bytes are the repository's: nothing in a tree may convert them.
-  mkdir -p "$repo/info" &&
-    printf '* -text -ident -filter !eol !working-tree-encoding\n' >"$repo/info/attributes" ||
-    exit 1
-}
-
-receive() {
-  if [ "$sent" = 1 ]; then
-    g index-pack --stdin --fix-thin >/dev/null || exit 41
+  first_line "$repo/info/attributes"
+  if [ "$_line" != "$attributes" ]; then
+    mkdir -p "$repo/info" && printf '%s\n' "$attributes" >"$repo/info/attributes" || exit 1
   fi
-  g cat-file -e "$tree^{tree}" 2>/dev/null || die 41 "tree $tree is not here"
+  [ -d "$repo/refs/deploy/commits" ] || mkdir -p "$repo/refs/deploy/commits" || exit 1
+  [ -d "$indexes" ] || mkdir "$indexes" || exit 1
 }
 
-# Begins with the files of the release before, where they can be shared without being copied.
+# Objects that complete deltas are stored as they are: to compress them again takes longer than all
+# the rest.
+receive() {
+  [ "$sent" = 1 ] || return 0
+  g -c core.compression=0 index-pack --stdin --fix-thin >/dev/null || exit 41
+}
+
+# Keeps the trees of the commit $1, and says that they are here.
+keep_commit() { printf '%s\n' "$2" >"$repo/refs/deploy/commits/$1" || exit 1; }
+
+# Begins with the files of the release before. Those that are not what was written there, or not what
+# is wanted here, are written anew, and only those.
 borrow() {
   case $share in
-    reflink) cp -a --reflink=always "$releases/$base/." "$dest/" 2>/dev/null || return 1 ;;
-    hard) cp -a -l "$releases/$base/." "$dest/" 2>/dev/null || return 1 ;;
+    hard) set -- -R -P -l ;;
+    copy) set -- -R -P -p ;;
+    reflink) set -- -R -P -p --reflink=always ;;
     *) return 1 ;;
   esac
-  rm -f "$dest/$mark"
-  _from=$(g rev-parse --quiet --verify "refs/deploy/releases/$base^{tree}") || return 1
-  g read-tree "$_from" || return 1
-  g update-index -q --refresh >/dev/null
-  g read-tree --reset -u "$tree" && g clean -ffdxq -e "/$building"
+  complete "$base" && cd "$releases/$base" && cp "$@" . "../$id/" 2>/dev/null || return 1
+  _from=$indexes/$base
+  if [ ! -s "$_from" ]; then
+    _built=${_mark##*'"built":"'}
+    _from=$cache/.index
+    new_index "${_built%'"}'}" "$_from" || return 1
+    g_on "$dest" "$_from" update-index -q --refresh >/dev/null
+  fi
+  write_files "$_from" && g_on "$dest" "$index" clean -ffdxq -e "/$building"
+}
+
+# Makes the files in $dest those of the tree, and $index the list of them; $1 is the index of what
+# is there. With this mask files are made read-only at once; but so are new directories, in which
+# then no file can be made.
+write_files() {
+  if ! is_root; then
+    umask 0222
+    g_on "$dest" "$1" read-tree --reset -u --index-output="$index" "$tree" 2>/dev/null
+    _status=$?
+    umask 022
+    [ "$_status" != 0 ] || return 0
+  fi
+  g_on "$dest" "$1" read-tree --reset -u --index-output="$index" "$tree" && read_only "$dest"
+}
+
+is_root() {
+  while read -r _key _ _uid _; do
+    [ "$_key" != Uid: ] || break
+  done </proc/self/status
+  [ "$_uid" = 0 ]
 }
 
 # Git does not say why a file was not written: its object cannot be read, or the disk is full.
@@ -71,37 +115,34 @@ unwritten() {
 }
 
 unpack() {
-  mkdir "$dest" && : >"$dest/$building" || exit 1
-  cd "$dest" || exit 1
-  (
-    GIT_INDEX_FILE=$cache/.index GIT_WORK_TREE=$dest
-    export GIT_INDEX_FILE GIT_WORK_TREE
-    if ! { complete "$base" && borrow; }; then
-      cd "$cache" && drop_tree "$dest" && mkdir "$dest" && : >"$dest/$building" && cd "$dest" ||
-        exit 1
-      rm -f "$GIT_INDEX_FILE"
-      g read-tree "$tree" || exit 41
-    fi
-    # Of borrowed files only those are written again that are not what they should be.
-    g checkout-index -a -f -q || unwritten
-  ) || exit
-  compare "$dest" "$tree" || exit 41
-  if [ -s "$cache/.differ" ]; then
-    repair "$dest" && compare "$dest" "$tree" || exit 41
-    [ -s "$cache/.differ" ] && die 41 "the files are not those of the tree"
+  make_place
+  if ! borrow; then
+    cd "$cache" && drop_tree "$dest" && make_place
+    rm -f "$cache/.index" "$index"
+    g_on "$dest" "$cache/.index" read-tree --reset -u --index-output="$index" "$tree" ||
+      { g cat-file -e "$tree^{tree}" 2>/dev/null || exit 41; unwritten; }
+    if [ "$part" = all ]; then read_only "$dest" && age || exit 1; fi
   fi
-  cd "$dest" || exit 1
   for _s in "$@"; do link_shared "$_s"; done
+}
+
+# Makes the directory of the release, and in it what says that it is being built: its mark, as it
+# will be unless steps change something.
+make_place() {
+  mkdir "$dest" || exit 1
+  [ "$part" = unpack ] || umask 0222
+  printf '%s,"built":"%s"}\n' "$line" "$tree" >"$dest/$building" || exit 1
+  umask 022
 }
 
 # The shared directory $1, as a link that survives a move of the whole tree.
 link_shared() {
-  mkdir -p "$cache/shared/$1" || exit 1
+  [ -d "$cache/shared/$1" ] || mkdir -p "$cache/shared/$1" || exit 1
   _up=../../ _rest=$1
   while :; do
     case $_rest in */*) _up=../$_up _rest=${_rest#*/} ;; *) break ;; esac
   done
-  case $1 in */*) mkdir -p "$dest/${1%/*}" || exit 1 ;; esac
+  case $1 in */*) [ -d "$dest/${1%/*}" ] || mkdir -p "$dest/${1%/*}" || exit 1 ;; esac
   drop_tree "$dest/$1"
   ln -s "${_up}shared/$1" "$dest/$1" || exit 1
 }
@@ -114,65 +155,69 @@ built_tree() {
     shift
     _k=$((_k - 1))
   done
-  GIT_INDEX_FILE=$cache/.index GIT_WORK_TREE=$dest
-  export GIT_INDEX_FILE GIT_WORK_TREE
-  cd "$dest" && g read-tree "$tree" && g add -u -- . "$@" && g write-tree
+  g_on "$dest" "$index" add -u -- . "$@" && g_on "$dest" "$index" write-tree
 }
 
 seal() {
   [ -e "$dest/$building" ] || die 43 "the release was removed while it was built"
   built=$tree
-  if [ "$part" = seal ]; then built=$(built_tree "$@") || exit 1; fi
-  read_only "$dest" || exit 1
-  g update-ref "refs/deploy/commits/$commit" "$tree" &&
-    g update-ref "refs/deploy/releases/$id" "$built" || exit 1
-  chmod 0644 "$dest/$building" &&
-    printf '%s,"built":"%s"}\n' "$line" "$built" >"$dest/$building" &&
-    chmod 0444 "$dest/$building" || exit 1
+  if [ "$part" = seal ]; then
+    built=$(built_tree "$@") || exit 1
+    read_only "$dest" && age || exit 1
+    if [ "$built" != "$tree" ]; then
+      g update-ref "refs/deploy/releases/$id" "$built" && chmod 0644 "$dest/$building" &&
+        printf '%s,"built":"%s"}\n' "$line" "$built" >"$dest/$building" &&
+        chmod 0444 "$dest/$building" || exit 1
+    fi
+  fi
+  keep_commit "$commit" "$tree"
   sync "$dest/$building" 2>/dev/null
   mv -f "$dest/$building" "$dest/$mark" || exit 1
+}
+
+# Git takes a file that is as young as its list for one that may have changed since, and would read
+# nearly all of them next time.
+age() {
+  _now=$(date +%s) && touch -c -d "@$((_now + 2))" "$index" 2>/dev/null
+  :
 }
 
 # A damaged release, now that what it is made of is here: mended in place, its build kept. What
 # cannot be mended is built anew, unless it is live.
 mend() {
-  if ! g rev-parse --quiet --verify "refs/deploy/releases/$id^{tree}" >/dev/null 2>&1; then
-    # The store is new. The build changed nothing when the mark says so.
-    case $(small "$dest/$mark" 65536) in
-      *'"built":"'"$tree"'"}') g update-ref "refs/deploy/releases/$id" "$tree" ;;
-    esac
-  fi
   whole "$id" "$@" && return
   [ "$part" != mend ] || die 42 "$dest is damaged"
-  [ "$id" != "$(live_now)" ] || die 42 "the live release is damaged, or cannot be compared"
+  [ "$id" != "$live" ] || die 42 "the live release is damaged, or cannot be compared"
   drop_tree "$dest"
 }
 
-mkdir -p "$releases" "$cache/shared" || exit 1
+[ -d "$releases" ] && [ -d "$cache/shared" ] || mkdir -p "$releases" "$cache/shared" || exit 1
 take_claim
 stop_earlier fetch
 if [ "$part" != seal ]; then
   if complete "$id" && [ "$fresh" = 0 ] && whole "$id" "$@"; then
     say complete yes
+    at_rest
     report
     exit 0
   fi
-  trap '_e=$?; [ "$_e" = 0 ] || { cd /; clean; }; exit "$_e"' EXIT
+  trap '_e=$?; [ "$_e" = 0 ] || { cd /; clean; }; (exit "$_e"); out_of_order' EXIT
   clean
   ensure_repo
   receive
   if complete "$id"; then mend "$@"; fi
   if complete "$id"; then
-    g update-ref "refs/deploy/commits/$commit" "$tree"
+    keep_commit "$commit" "$tree"
     say complete yes
+    at_rest
     report
     exit 0
   fi
   [ "$part" != mend ] || die 43 "$dest is not there, or not complete"
-  [ "$id" != "$(live_now)" ] || die 42 "the live release has lost its mark"
+  [ "$id" != "$live" ] || die 42 "the live release has lost its mark"
   drop_tree "$dest"
   unpack "$@"
 fi
 if [ "$part" != unpack ]; then seal "$@"; fi
-rm -f "$cache/.index" "$cache/.differ" "$cache/.at-work"
+at_rest
 report

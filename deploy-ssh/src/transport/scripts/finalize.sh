@@ -1,6 +1,5 @@
 # Ends a run: remembers what is good, prunes, gives up the claim. With $good = 0 only the last.
 run=$1 ours=$2 dead=$3 good=$4 expected=$5 state=$6 drop=$7 commits=$8 packs=$9
-live=$(live_now)
 
 # Whether a process that we can see works in the release $1.
 in_use() {
@@ -16,6 +15,7 @@ prune() {
     fi
     # Moved first: what is half deleted does not count as a release.
     mv -T "$releases/$_id" "$releases/.gone-$_id" && drop_tree "$releases/.gone-$_id"
+    rm -f "$indexes/$_id"
     g update-ref -d "refs/deploy/releases/$_id" 2>/dev/null
   done
   for _c in $commits; do g update-ref -d "refs/deploy/commits/$_c" 2>/dev/null; done
@@ -30,13 +30,18 @@ if [ ! -d "$cache" ]; then
   report
   exit 0
 fi
+find_live
 if [ "$good" = 1 ]; then
   take_claim
   stop_earlier finalize
   demand_state "$expected"
-  [ "$state" = "$expected" ] || write_state "$state"
+  if [ "$state" != "$expected" ]; then
+    prepare_state "$state"
+    mv -f "$cache/.new/state.json" "$cache/" || exit 1
+  fi
   prune
-  rm -f "$cache/.at-work"
+  at_rest
 fi
-if [ "$(small "$cache/claim.json" 4097)" = "$ours" ]; then rm -f "$cache/claim.json" || exit 1; fi
+first_line "$cache/claim.json"
+if [ "$_line" = "$ours" ]; then rm -f "$cache/claim.json" "$cache/.claim-$run" || exit 1; fi
 report

@@ -1,4 +1,5 @@
-# What every script on a target begins with. POSIX sh; dash, bash and busybox are tried.
+# What every script on a target begins with. POSIX sh; dash, bash and busybox are tried. A process
+# costs a millisecond, so what the shell can do by itself it does: functions answer in variables.
 # $1 is the live path. Exit statuses of our own, known to the deployer: see `Failure`.
 set -u
 umask 022
@@ -8,124 +9,219 @@ unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_OBJECT_DIRECTORY GIT_ALTERNATE_OB
   GIT_NOGLOB_PATHSPECS GIT_ICASE_PATHSPECS CDPATH
 # Gits before 2.32 do not know GIT_CONFIG_GLOBAL; without a home they find no configuration either.
 HOME=/dev/null XDG_CONFIG_HOME=/dev/null LC_ALL=C
-GIT_CONFIG_NOSYSTEM=1 GIT_CONFIG_GLOBAL=/dev/null GIT_ATTR_NOSYSTEM=1
+GIT_CONFIG_NOSYSTEM=1 GIT_CONFIG_GLOBAL=/dev/null GIT_ATTR_NOSYSTEM=1 GIT_DEFAULT_REF_FORMAT=files
 GIT_TERMINAL_PROMPT=0 GIT_NO_REPLACE_OBJECTS=1 GIT_ADVICE=0
+# Without these glibc gives memory back to the kernel after each object: a third of git's time.
+MALLOC_TOP_PAD_=16777216 MALLOC_TRIM_THRESHOLD_=16777216
 export HOME XDG_CONFIG_HOME LC_ALL GIT_CONFIG_NOSYSTEM GIT_CONFIG_GLOBAL GIT_ATTR_NOSYSTEM \
-  GIT_TERMINAL_PROMPT GIT_NO_REPLACE_OBJECTS GIT_ADVICE
+  GIT_DEFAULT_REF_FORMAT GIT_TERMINAL_PROMPT GIT_NO_REPLACE_OBJECTS GIT_ADVICE \
+  MALLOC_TOP_PAD_ MALLOC_TRIM_THRESHOLD_
 
 path=$1
 cache=$path-cache
 repo=$cache/repo.git
 releases=$cache/releases
+indexes=$cache/indexes
 mark=.deploy-release
 building=.deploy-building
+nl='
+'
 shift
 
+# Git, without anything that could change what it does. Whether a file is what was written is told by
+# its size and its time (a hard link changes ctime, a copy the inode). The store is not synced: what a
+# power cut destroys there is sent again.
 g() {
   git --git-dir="$repo" -c core.bare=false -c core.hooksPath=/dev/null \
     -c core.attributesFile=/dev/null -c core.excludesFile=/dev/null -c core.autocrlf=false \
     -c core.fsmonitor=false -c core.untrackedCache=false -c core.splitIndex=false \
     -c core.sparseCheckout=false -c core.fileMode=true -c core.symlinks=true \
-    -c core.ignoreCase=false -c core.bigFileThreshold=16m -c core.packedGitWindowSize=16m \
+    -c core.ignoreCase=false -c core.trustctime=false -c core.checkStat=minimal \
+    -c core.fsync=none -c core.bigFileThreshold=16m -c core.packedGitWindowSize=16m \
     -c core.packedGitLimit=256m -c pack.windowMemory=128m \
     -c gc.auto=0 -c safe.directory='*' "$@"
 }
 
+# Git on the files in $1, with the index $2.
+g_on() {
+  _w=$1 GIT_INDEX_FILE=$2
+  export GIT_INDEX_FILE
+  shift 2
+  g -C "$_w" --work-tree="$_w" "$@"
+  _status=$?
+  unset GIT_INDEX_FILE
+  return "$_status"
+}
+
 # Says one thing to the deployer, on one line whatever it holds.
-say() { printf '%s %s\n' "$1" "$(printf %s "${2-}" | tr '\n\r' '  ')"; }
+say() {
+  case ${2-} in
+    *"$nl"*) set -- "$1" "$(printf %s "$2" | tr '\n' ' ')" ;;
+  esac
+  printf '%s %s\n' "$1" "${2-}"
+}
 
 die() { printf '%s\n' "$2" >&2; exit "$1"; }
 
-# The first $2 bytes of the file $1, on one line.
-small() { [ -f "$1" ] && head -c "$2" "$1" 2>/dev/null | tr -d '\n'; }
+# Sets $_line to the first line of the file $1; nothing when there is none.
+first_line() {
+  _line=
+  [ -f "$1" ] && { IFS= read -r _line <"$1"; } 2>/dev/null
+  :
+}
 
-state_now() { small "$cache/state.json" 65537; }
+# Sets $state_now to the state, on one line.
+find_state() {
+  state_now=
+  [ -f "$cache/state.json" ] && state_now=$(head -c 65537 "$cache/state.json" 2>/dev/null)
+  case $state_now in
+    *"$nl"*) state_now=$(printf %s "$state_now" | tr '\n' ' ') ;;
+  esac
+}
 
-# The id of the live release; nothing when there is none.
-live_now() {
+# Sets $live to the id of the live release, or whatever else the live link names; nothing when there
+# is none. Leads into the directory of releases, or of the live one.
+find_live() {
+  live=
   [ -L "$cache/live" ] || return 0
-  _l=$(readlink "$cache/live")
-  printf %s "${_l#releases/}"
+  if cd -P "$cache/live" 2>/dev/null; then
+    live=$PWD
+    if cd -P "$releases" 2>/dev/null && [ "$live" = "$PWD/${live##*/}" ]; then
+      live=${live##*/}
+      return
+    fi
+  fi
+  live=$(readlink "$cache/live")
+  live=${live#releases/}
 }
 
 # Whether the release $1 is complete. Its mark is then in $_mark.
 complete() {
   [ -n "$1" ] && [ ! -e "$releases/$1/$building" ] && [ -f "$releases/$1/$mark" ] || return 1
-  _mark= && IFS= read -r _mark <"$releases/$1/$mark"
+  first_line "$releases/$1/$mark"
+  _mark=$_line
   case $_mark in
     '{"id":"'"$1"'",'*'}') return 0 ;;
   esac
   return 1
 }
 
+# Whether $1 can be an object id.
+is_oid() {
+  case $1 in
+    *[!0-9a-f]*) return 1 ;;
+  esac
+  [ ${#1} -eq 40 ] || [ ${#1} -eq 64 ]
+}
+
+# The commits whose trees are here.
+report_haves() {
+  [ -d "$repo/refs/deploy/commits" ] || [ -e "$repo/packed-refs" ] || return 0
+  if [ -e "$repo/packed-refs" ] || [ -e "$repo/reftable" ]; then
+    g for-each-ref --count=64 --format='have %(refname:strip=3) %(objectname)' \
+      refs/deploy/commits 2>/dev/null
+    return
+  fi
+  for _r in "$repo"/refs/deploy/commits/*; do
+    first_line "$_r"
+    is_oid "$_line" && say have "${_r##*/} $_line"
+  done
+  :
+}
+
 # Everything the deployer wants to know about what lies here.
 report() {
-  say live "$(live_now)"
+  find_live
+  find_state
+  say live "$live"
   [ -e "$cache/live" ] && [ ! -L "$cache/live" ] && say odd "$cache/live is not a link"
-  say state "$(state_now)"
-  [ -e "$cache/claim.json" ] && say claim "$(small "$cache/claim.json" 4097)"
+  say state "$state_now"
+  if [ -e "$cache/claim.json" ]; then
+    first_line "$cache/claim.json"
+    say claim "$_line"
+  fi
   for _r in "$releases"/*; do
     _r=${_r##*/}
     complete "$_r" && printf 'release %s %s\n' "$_r" "$_mark"
   done
-  if [ -d "$repo" ]; then
-    g for-each-ref --count=64 --format='have %(refname:strip=3) %(objectname)' \
-      refs/deploy/commits 2>/dev/null
-  fi
+  report_haves
   say done
 }
+
+# Sets $_disk to what is free where $1 lies, in kB, and the place where that is mounted.
+find_disk() {
+  _disk=$(df -Pk "$1" 2>/dev/null | tail -n 1 |
+    sed 's/.* \([0-9][0-9]*\)  *[0-9][0-9]*%  */\1 /')
+}
+
+# On the way out for a reason that is not ours: it may be the disk.
+out_of_order() {
+  _e=$?
+  cd /
+  if [ "$_e" = 1 ] && [ -d "$cache" ]; then
+    find_disk "$cache"
+    say disk "$_disk"
+  fi
+  exit "$_e"
+}
+trap out_of_order EXIT
 
 # Takes the target for the run: $ours is our claim, $dead one that may be taken over, or nothing.
 # The claim appears whole and only where there is none.
 take_claim() {
   _c=$cache/claim.json _t=$cache/.claim-$run _n=0
-  if [ "$(small "$_c" 4097)" != "$ours" ]; then
-    printf '%s\n' "$ours" >"$_t" || exit 1
-    until ln "$_t" "$_c" 2>/dev/null; do
-      _n=$((_n + 1))
-      _h=$(small "$_c" 4097)
-      if [ -n "$dead" ] && [ "$_h" = "$dead" ] && [ "$_n" -lt 4 ]; then
-        # Moved aside first: of two that take over, one finds nothing, or puts back what it moved.
-        if mv "$_c" "$_t.dead" 2>/dev/null; then
-          [ "$(small "$_t.dead" 4097)" = "$dead" ] || ln "$_t.dead" "$_c"
-          rm -f "$_t.dead"
-        fi
-        continue
+  first_line "$_c"
+  [ "$_line" != "$ours" ] || return 0
+  printf '%s\n' "$ours" >"$_t" || exit 1
+  until ln "$_t" "$_c" 2>/dev/null; do
+    _n=$((_n + 1))
+    first_line "$_c"
+    _h=$_line
+    if [ -n "$dead" ] && [ "$_h" = "$dead" ] && [ "$_n" -lt 4 ]; then
+      # Moved aside first: of two that take over, one finds nothing, or puts back what it moved.
+      if mv "$_c" "$_t.dead" 2>/dev/null; then
+        first_line "$_t.dead"
+        [ "$_line" = "$dead" ] || ln "$_t.dead" "$_c"
+        rm -f "$_t.dead"
       fi
-      if [ -e "$_c" ]; then
-        rm -f "$_t"
-        say claimed "$_h"
-        exit 40
-      fi
-      [ "$_n" -lt 4 ] || { ln "$_t" "$_c"; rm -f "$_t"; exit 1; }
-    done
-    rm -f "$_t"
-  fi
+      continue
+    fi
+    if [ -e "$_c" ]; then
+      rm -f "$_t"
+      say claimed "$_h"
+      exit 40
+    fi
+    [ "$_n" -lt 4 ] || { ln "$_t" "$_c"; rm -f "$_t"; exit 1; }
+  done
+  # The other name of the claim goes with it, at the end of the run.
 }
 
-# The process group and the start of process $1, which tell it apart from any other.
+# Sets $_process to the number, the group and the start of the process $1, which tell it apart from
+# any other.
 identity() {
-  _s=$(cat "/proc/$1/stat" 2>/dev/null) || return 1
+  _s=
+  { IFS= read -r _s <"/proc/$1/stat"; } 2>/dev/null || return 1
   set -f
-  set -- ${_s##*) }
+  set -- "${_s%% *}" ${_s##*) }
   set +f
-  [ $# -ge 20 ] && printf '%s %s' "$3" "${20}"
+  [ $# -ge 21 ] && _process="$1 $4 ${21}"
 }
 
 # Whether an earlier call is still at work, as it may be behind a connection that was lost. Its
 # process group is then in $_group, and what it does in $_work.
 earlier() {
+  first_line "$cache/.at-work"
   set -f
-  set -- $(small "$cache/.at-work" 100)
+  set -- $_line
   set +f
   [ $# -eq 4 ] || return 1
   for _number in "$1" "$2" "$3"; do
     case $_number in '' | *[!0-9]* | 0* | 1) return 1 ;; esac
   done
-  [ "$(identity "$1")" = "$2 $3" ] || return 1
+  identity "$1" && [ "$_process" = "$1 $2 $3" ] || return 1
   _group=$2 _work=$4
-  _s=$(identity $$)
-  [ "${_s%% *}" != "$_group" ]
+  identity self
+  case $_process in *" $_group "*) return 1 ;; esac
 }
 
 # Ends an earlier call, and says that this one does $1. Only for whoever holds the claim.
@@ -137,33 +233,48 @@ stop_earlier() {
     [ "$_n" -lt 50 ] || die 48 "an earlier $_work is still at work here, and cannot be ended"
     sleep 0.1 2>/dev/null || sleep 1
   done
-  { printf '%s %s %s\n' "$$" "$(identity $$)" "$1" >"$cache/.at-work"; } 2>/dev/null
+  identity self
+  { printf '%s %s\n' "$_process" "$1" >"$cache/.at-work"; } 2>/dev/null
 }
 
-# Replaces state.json by $1, in one step.
-write_state() {
-  printf '%s\n' "$1" >"$cache/.state-$run" || exit 1
-  sync "$cache/.state-$run" 2>/dev/null
-  mv -f "$cache/.state-$run" "$cache/state.json" || exit 1
+# Says that nothing is at work any more.
+at_rest() { { : >"$cache/.at-work"; } 2>/dev/null; }
+
+# Makes $1 what state.json will be, on the disk, as $cache/.new/state.json.
+prepare_state() {
+  [ -d "$cache/.new" ] || mkdir "$cache/.new" || exit 1
+  printf '%s\n' "$1" >"$cache/.new/state.json" || exit 1
+  sync "$cache/.new/state.json" 2>/dev/null
+  :
 }
 
 # Ends when the state is not the one that the deployer reckoned with.
 demand_state() {
-  [ "$(state_now)" = "$1" ] && return
+  find_state
+  [ "$state_now" = "$1" ] && return
   report
   exit 45
 }
 
+# Removes $1 and all below it. Files that are shared by hard links keep their modes.
 drop_tree() {
   [ -e "$1" ] || [ -L "$1" ] || return 0
-  chmod -R u+rwx "$1" 2>/dev/null
+  rm -rf "$1" 2>/dev/null && return
+  find "$1" -type d -exec chmod u+rwx {} \; 2>/dev/null
   rm -rf "$1"
 }
 
-# Compares the files in $1 with the tree $2, by content; $3… are shared directories to leave out.
-# Writes the names that differ to $cache/.differ; an empty file is a whole release.
-compare() {
-  _d=$1 _tree=$2
+# Files 0444 or 0555, directories 0755.
+read_only() {
+  find "$1" -type d ! -perm 0755 -exec chmod 0755 {} + &&
+    find "$1" -type f \( -perm -100 ! -perm 0555 -exec chmod 0555 {} + \
+      -o ! -perm -100 ! -perm 0444 -exec chmod 0444 {} + \)
+}
+
+# Whether the files in $1 are those of the index $2, but for the shared directories $3…: by size and
+# time, and by content where these differ. What differs is listed in $cache/.differ.
+same() {
+  _d=$1 _i=$2
   shift 2
   _k=$#
   while [ "$_k" -gt 0 ]; do
@@ -171,45 +282,37 @@ compare() {
     shift
     _k=$((_k - 1))
   done
-  index=$cache/.index
-  rm -f "$index" "$index.lock"
-  (
-    cd "$_d" || exit 1
-    GIT_INDEX_FILE=$index GIT_WORK_TREE=$_d
-    export GIT_INDEX_FILE GIT_WORK_TREE
-    g read-tree "$_tree" || exit 1
-    # Git compresses large files even when it only wants their hash.
-    g -c pack.compression=0 update-index -q --refresh >/dev/null
-    g diff-files --name-only -z --ignore-submodules=none -- . "$@" >"$cache/.differ"
-  )
+  g_on "$_d" "$_i" diff-files --quiet --ignore-submodules=none -- . "$@" 2>/dev/null && return
+  # Git compresses large files even when it only wants their hash.
+  g_on "$_d" "$_i" -c pack.compression=0 update-index -q --refresh >/dev/null
+  g_on "$_d" "$_i" diff-files --name-only -z --ignore-submodules=none -- . "$@" \
+    >"$cache/.differ" || return 2
+  [ ! -s "$cache/.differ" ]
 }
 
-# Writes again the files of $1 that `compare` found to differ.
-repair() {
-  (
-    cd "$1" || exit 1
-    GIT_INDEX_FILE=$index GIT_WORK_TREE=$1
-    export GIT_INDEX_FILE GIT_WORK_TREE
-    g checkout-index -f -q -z --stdin <"$cache/.differ"
-  ) && read_only "$1"
+# Makes the index $2 of the tree $1. It knows no file yet, so all will be compared by content.
+new_index() {
+  [ -d "$indexes" ] || mkdir "$indexes" || exit 1
+  rm -f "$2" "$2.lock"
+  g_on "$cache" "$2" read-tree "$1"
 }
 
-# Files 0444 or 0555, directories 0755.
-read_only() {
-  find "$1" -type d ! -perm 0755 -exec chmod 0755 {} + &&
-    find "$1" -type f -perm -100 ! -perm 0555 -exec chmod 0555 {} + &&
-    find "$1" -type f ! -perm -100 ! -perm 0444 -exec chmod 0444 {} +
-}
-
-# Whether the release $1 holds what it is to hold, by content; mends it where it can.
+# Whether the release $1, whose mark is in $_mark, holds what it was made of; mends it where it can.
 # $2… are its shared directories.
 whole() {
-  _id=$1
+  _id=$1 _index=$indexes/$1
   shift
-  _want=$(g rev-parse --quiet --verify "refs/deploy/releases/$_id^{tree}" 2>/dev/null) || return 1
-  compare "$releases/$_id" "$_want" "$@" || return 1
-  [ -s "$cache/.differ" ] || return 0
+  _want=${_mark##*'"built":"'}
+  _want=${_want%'"}'}
+  is_oid "$_want" || return 1
+  [ -s "$_index" ] || new_index "$_want" "$_index" || return 1
+  same "$releases/$_id" "$_index" "$@" && return
+  if [ $? = 2 ]; then
+    # The index is damaged.
+    new_index "$_want" "$_index" || return 1
+    same "$releases/$_id" "$_index" "$@" && return
+  fi
   say mended "$(tr '\000' ' ' <"$cache/.differ" | head -c 500)"
-  repair "$releases/$_id" || return 1
-  compare "$releases/$_id" "$_want" "$@" && [ ! -s "$cache/.differ" ]
+  g_on "$releases/$_id" "$_index" checkout-index -f -u -q -z --stdin <"$cache/.differ" &&
+    read_only "$releases/$_id" && same "$releases/$_id" "$_index" "$@"
 }

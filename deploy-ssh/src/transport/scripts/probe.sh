@@ -1,10 +1,33 @@
-# Asks what a target serves, has and lacks. Changes nothing.
-command -v git >/dev/null 2>&1 && say git "$(git --version 2>&1 | head -n 1)"
-for _t in mv ln rm cp tr head cat find readlink chmod df id sync; do
+# Asks what a target serves, has and lacks. Changes nothing. What an earlier run has proven by what it
+# left is not tried again.
+if [ -d "$repo/objects" ]; then
+  command -v git >/dev/null 2>&1 && say git present
+else
+  command -v git >/dev/null 2>&1 && say git "$(git --version 2>&1 | head -n 1)"
+fi
+for _t in mv ln rm cp tr head cat find readlink chmod id stat sync; do
   command -v "$_t" >/dev/null 2>&1 || say missing "$_t"
 done
-mv --help 2>&1 | grep -q -e '-[a-zA-Z]*T' || say missing 'mv -T'
-say user "$(id -un) $(id -u)"
+if [ ! -L "$cache/live" ]; then
+  mv --help 2>&1 | grep -q -e '-[a-zA-Z]*T' || say missing 'mv -T'
+fi
+# To root, and in some shells, everything looks writable, even what is mounted read-only.
+is_writable() {
+  [ -w "$1" ] || return 1
+  if [ -f "$cache/state.json" ] && { :; } 2>/dev/null >>"$cache/state.json"; then return; fi
+  find_disk "$1"
+  _o= _m=$(printf %s "${_disk#* }" | sed 's/\\/\\134/g; s/ /\\040/g')
+  while read -r _x _at _x _opt _x; do
+    [ "$_at" != "$_m" ] || _o=$_opt
+  done </proc/mounts
+  case ,$_o, in *,ro,*) return 1 ;; esac
+}
+
+_u=$(id)
+case $_u in
+  'uid='*'('*) _u=${_u#uid=} _n=${_u#*\(} && say user "${_n%%\)*} ${_u%%\(*}" ;;
+  *) say user "$(id -un) $(id -u)" ;;
+esac
 if [ -L "$path" ]; then say path "link $(readlink "$path")"
 elif [ -d "$path" ]; then say path directory
 elif [ -e "$path" ]; then say path file
@@ -14,18 +37,21 @@ _w=$cache
 while [ ! -e "$_w" ]; do _w=${_w%/*}; [ -n "$_w" ] || _w=/; done
 [ -d "$_w" ] || say odd "$_w is not a directory"
 _p=${path%/*}
-_disk=$(df -Pk "$_w" 2>/dev/null | tail -n 1 | sed 's/.* \([0-9][0-9]*\)  *[0-9][0-9]*%  */\1 /')
-# To root everything looks writable in some shells, even what is mounted read-only.
-_o= _m=$(printf %s "${_disk#* }" | sed 's/\\/\\134/g; s/ /\\040/g')
-while read -r _x _at _x _opt _x; do
-  [ "$_at" != "$_m" ] || _o=$_opt
-done </proc/mounts
-case ,$_o, in
-  *,ro,*) say unwritable "$_w" ;;
-  *) [ -w "$_w" ] || say unwritable "$_w" ;;
-esac
+is_writable "$_w" || say unwritable "$_w"
 if [ ! -L "$path" ] && [ -d "$_p" ] && [ ! -w "$_p" ]; then say unwritable "$_p"; fi
-say disk "$_disk"
+_f=$(stat -f -c '%a %S %T' "$_w" 2>/dev/null)
+_free=0
+set -f
+set -- $_f
+set +f
+if [ $# -ge 3 ]; then
+  _free=$(($1 * ($2 / 512) / 2))
+  say filesystem "$3"
+fi
+if [ "$_free" -le 10240 ]; then
+  find_disk "$_w"
+  say disk "$_disk"
+fi
 # What a switch that is still at work will have come to cannot be told before its end.
 _n=0
 while earlier && [ "$_work" = switch ]; do
@@ -36,5 +62,4 @@ while earlier && [ "$_work" = switch ]; do
   fi
   sleep 0.5 2>/dev/null || sleep 1
 done
-say filesystem "$(stat -f -c %T "$_w" 2>/dev/null)"
 report

@@ -3,11 +3,6 @@
 run=$1 ours=$2 dead=$3 from=$4 to=$5 expected=$6 state=$7 doubt=$8
 shift 8
 
-# Puts the link $1 to $2, in one step.
-point() {
-  rm -f "$1-$run" && ln -s "$2" "$1-$run" && mv -T -f "$1-$run" "$1"
-}
-
 # Whether the live path is the link that leads to the live link.
 is_our_path() {
   [ -L "$path" ] || return 1
@@ -27,29 +22,45 @@ ensure_path() {
   ln -s -- "${path##*/}-cache/live" "$path" || exit 1
 }
 
+# Puts in place what lies ready in $cache/.new, one rename after the other: first the live link, which
+# is the switch.
+switch() {
+  set -- "$cache/.new/live"
+  [ -d "$cache/.new" ] || mkdir "$cache/.new" || exit 1
+  ln -s -f -n "releases/$to" "$cache/.new/live" || exit 1
+  if [ -n "$live" ]; then
+    ln -s -f -n "releases/$live" "$cache/.new/previous" || exit 1
+    set -- "$@" "$cache/.new/previous"
+  fi
+  [ "$state" = "$expected" ] || set -- "$@" "$cache/.new/state.json"
+  mv -f "$@" "$cache/" || exit 1
+}
+
 [ -d "$cache" ] || { [ -z "$to" ] && [ -z "$from" ] && { report; exit 0; }; }
 [ -d "$cache" ] || die 43 "$cache is not there"
 take_claim
 stop_earlier switch
 demand_state "$expected"
-now=$(live_now)
-if [ "$now" != "$from" ] && [ "$now" != "$to" ]; then
+find_live
+if [ "$live" != "$from" ] && [ "$live" != "$to" ]; then
   report
   exit 46
 fi
+[ "$state" = "$expected" ] || prepare_state "$state"
 if [ -n "$to" ]; then
   complete "$to" || die 43 "$releases/$to is not there, or not complete"
-  if [ "$now" != "$to" ] && [ "$doubt" = 1 ]; then whole "$to" "$@" || exit 42; fi
+  if [ "$live" != "$to" ] && [ "$doubt" = 1 ]; then whole "$to" "$@" || exit 42; fi
   ensure_path
-  if [ "$now" != "$to" ]; then
-    point "$cache/live" "releases/$to" || exit 1
-    [ -z "$now" ] || point "$cache/previous" "releases/$now"
-  fi
-elif [ -n "$now" ]; then
-  rm -f "$cache/live" || exit 1
-  # Where the directory is not ours the link stays, and leads nowhere.
-  if is_our_path; then rm -f "$path" 2>/dev/null; fi
 fi
-[ "$state" = "$expected" ] || write_state "$state"
-rm -f "$cache/.at-work"
+if [ -n "$to" ] && [ "$live" != "$to" ]; then
+  switch
+else
+  if [ -z "$to" ] && [ -n "$live" ]; then
+    rm -f "$cache/live" || exit 1
+    # Where the directory is not ours the link stays, and leads nowhere.
+    if is_our_path; then rm -f "$path" 2>/dev/null; fi
+  fi
+  [ "$state" = "$expected" ] || mv -f "$cache/.new/state.json" "$cache/" || exit 1
+fi
+at_rest
 report

@@ -2,8 +2,9 @@
 held=$1 aside=$cache/.claim-unlock
 [ -e "$cache/claim.json" ] || { report; exit 0; }
 mv -f "$cache/claim.json" "$aside" || exit 1
-if [ "$(small "$aside" 4097)" != "$held" ]; then
-  _h=$(small "$aside" 4097)
+first_line "$aside"
+_h=$_line
+if [ "$_h" != "$held" ]; then
   ln "$aside" "$cache/claim.json" 2>/dev/null
   rm -f "$aside"
   say claimed "$_h"
