@@ -6,7 +6,6 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::ExitCode,
-    thread,
 };
 
 use crate::{
@@ -22,29 +21,36 @@ mod content;
 mod figure;
 mod floor;
 mod gauge;
+mod listing;
+mod machine;
+mod measured;
 mod origin;
 mod ours;
-mod row;
+mod place;
+mod publish;
+mod report;
+mod room;
+mod rows;
+mod side;
+mod simulated;
 mod table;
 mod work;
 
-use bar::Measured;
-use floor::Floor;
-use gauge::Gauge;
-use origin::Origin;
-use ours::{Ours, Unchanged};
-use row::{Place, Side};
+use bar::Bar;
+use measured::Measured;
+use ours::Unchanged;
+use rows::Rows;
 use work::Work;
 
 /// What is measured.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// Measure with these numbers of hosts only
+    /// Measure this only; more than one can be given
+    #[arg(long, value_enum, value_name = "PART")]
+    only: Vec<Part>,
+    /// Measure with these numbers of hosts, and on light ones if nothing else is said
     #[arg(long, value_delimiter = ',', value_parser = clap::value_parser!(u16).range(1..=1000))]
     hosts: Vec<u16>,
-    /// The kind of these hosts
-    #[arg(long, value_enum, default_value_t = HostKind::Light, requires = "hosts")]
-    kind: HostKind,
     /// How often each side deploys; the medians count
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=99))]
     runs: u8,
@@ -57,10 +63,23 @@ pub(crate) struct Options {
     /// Write all figures here, as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Write the tables into README.md and docs/performance.md
+    #[arg(long)]
+    write: bool,
 }
 
-/// The kinds of host, in the order in which they are measured.
-const KINDS: [HostKind; 2] = [HostKind::Systemd, HostKind::Light];
+/// A part of the bench.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Part {
+    /// Hosts with systemd, a service and an HTTP check
+    Systemd,
+    /// Many hosts with sshd alone
+    Light,
+    /// Listing the versions of a repository that has many
+    Listing,
+    /// The engine alone, with targets in memory
+    Simulated,
+}
 
 /// The rows of the table, each kind in growing order.
 const ROWS: [(HostKind, u16); 5] = [
@@ -71,20 +90,42 @@ const ROWS: [(HostKind, u16); 5] = [
     (HostKind::Light, 300),
 ];
 
+/// The kinds of host, in the order in which they are measured.
+const KINDS: [HostKind; 2] = [HostKind::Systemd, HostKind::Light];
+
 impl Options {
+    fn wants(&self, part: Part) -> bool {
+        match (self.only.as_slice(), self.hosts.as_slice()) {
+            ([], []) => true,
+            ([], _) => part == Part::Light,
+            (only, _) => only.contains(&part),
+        }
+    }
+
     /// The numbers of hosts of `kind`, in growing order.
     fn sizes(&self, kind: HostKind) -> Vec<u16> {
+        let part = match kind {
+            HostKind::Systemd => Part::Systemd,
+            HostKind::Light => Part::Light,
+        };
+        if !self.wants(part) {
+            return Vec::new();
+        }
         if self.hosts.is_empty() {
             return ROWS.iter().filter(|row| row.0 == kind).map(|row| row.1).collect();
         }
         let mut sizes = self.hosts.clone();
         sizes.sort_unstable();
-        if kind == self.kind { sizes } else { Vec::new() }
+        sizes.dedup();
+        sizes
     }
 }
 
 /// Measures; succeeds when all bars are met that were measured.
 pub(crate) fn run(options: &Options, interrupt: &Interrupt) -> Result<ExitCode, TaskError> {
+    if options.write {
+        pages().iter().try_for_each(|page| publish::check(page))?;
+    }
     install::ensure(&[install::BUILD, install::FLEET], interrupt)?;
     Fleet::check_machine()?;
     let program = match &options.with {
@@ -95,107 +136,93 @@ pub(crate) fn run(options: &Options, interrupt: &Interrupt) -> Result<ExitCode, 
         }
     };
     Fleet::sweep()?;
-    console::headline("making the repository");
     let directory = tempfile::tempdir().map_err(TaskError::io("create a directory"))?;
-    let rows = KINDS.iter().map(|kind| options.sizes(*kind).len()).max().unwrap_or_default();
-    let work = Work::create(directory.path(), usize::from(options.runs) * rows)?;
-    let bench = Bench { options, work, program, interrupt };
+    let mut bars = Vec::new();
+    if options.wants(Part::Simulated) {
+        console::headline("targets in memory");
+        bars.extend(simulated::measure()?);
+    }
+    if options.wants(Part::Listing) {
+        console::headline("listing versions");
+        bars.push(listing::measure(&program, directory.path(), usize::from(options.runs))?);
+    }
+    let rows = measure_rows(options, program, directory.path(), interrupt)?;
+    bars.splice(0..0, measured::bars(&rows));
+    conclude(options, &rows, &bars)
+}
+
+fn measure_rows(
+    options: &Options,
+    program: PathBuf,
+    directory: &Path,
+    interrupt: &Interrupt,
+) -> Result<Vec<Measured>, TaskError> {
+    let most = KINDS.iter().map(|kind| options.sizes(*kind).len()).max().unwrap_or_default();
+    if most == 0 {
+        return Ok(Vec::new());
+    }
+    console::headline("making the repository");
+    let work = Work::create(directory, usize::from(options.runs) * most)?;
+    let rows = Rows { options, work, program, interrupt };
     let mut measured = Vec::new();
     for kind in KINDS {
-        measured.extend(bench.rows_of(kind)?);
+        measured.extend(rows.measure(kind)?);
     }
-    bench.conclude(&measured)
+    Ok(measured)
 }
 
-/// All that is the same for every row.
-#[derive(Debug)]
-struct Bench<'a> {
-    options: &'a Options,
-    work: Work,
-    program: PathBuf,
-    interrupt: &'a Interrupt,
+fn conclude(options: &Options, rows: &[Measured], bars: &[Bar]) -> Result<ExitCode, TaskError> {
+    console::headline("figures (medians)");
+    print!("{}", table::figures(rows));
+    console::headline("bars");
+    print!("{}", table::bars(bars));
+    if let Some(path) = &options.json {
+        let text = format!("{:#}\n", table::json(rows, bars));
+        fs::write(path, text).map_err(TaskError::io(format!("write {}", path.display())))?;
+    }
+    if options.write {
+        let [readme, page] = pages();
+        publish::write(&readme, &report::short(rows))?;
+        publish::write(&page, &report::long(rows, bars))?;
+    }
+    let all_met = bars.iter().all(Bar::is_met);
+    Ok(if all_met { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-impl Bench<'_> {
-    /// Measures all rows of `kind`, on one fleet that grows.
-    fn rows_of(&self, kind: HostKind) -> Result<Vec<Measured>, TaskError> {
-        let mut fleet: Option<Fleet> = None;
-        let mut rows = Vec::new();
-        for (number, size) in self.options.sizes(kind).into_iter().enumerate() {
-            console::headline(&format!("{size} {kind} hosts"));
-            let fleet = match &mut fleet {
-                Some(fleet) => {
-                    fleet.grow(size, kind)?;
-                    &*fleet
-                }
-                none => {
-                    none.insert(Fleet::up(&format!("bench-{}", std::process::id()), size, kind)?)
-                }
-            };
-            if self.interrupt.is_asked() {
-                return Err(TaskError::Interrupted);
-            }
-            rows.push(in_network_of(fleet, || self.row(fleet, kind, number))?);
-        }
-        if let Some(fleet) = fleet {
-            fleet.down()?;
-        }
-        Ok(rows)
-    }
-
-    /// Measures the row `number` of its fleet; runs in the fleet's network.
-    fn row(&self, fleet: &Fleet, kind: HostKind, number: usize) -> Result<Measured, TaskError> {
-        let origin = Origin::serve(&self.work)?;
-        let place = Place::new(fleet, &self.work, kind);
-        place.write_ssh_config()?;
-        let floor = Floor::new(&place);
-        let ours = Ours::new(&place, &self.program, self.options.unchanged);
-        let sides: [&dyn Side; 2] = [&floor, &ours];
-        println!("seeding version {}", work::FIRST);
-        sides.iter().try_for_each(|side| side.seed(self.interrupt))?;
-        let gauge = Gauge::new(fleet, &origin);
-        let runs = usize::from(self.options.runs);
-        // The hosts of the row before have had its versions.
-        let versions = (1..=runs).map(|run| work::version(number * runs + run)).collect::<Vec<_>>();
-        let series = place.alternate(&sides, &versions, &gauge, self.interrupt)?;
-        Ok(Measured {
-            kind,
-            hosts: place.hosts.len(),
-            unchanged: self.options.unchanged,
-            pack: self.work.pack_size(&work::version(1), Some(work::FIRST))?,
-            series,
-        })
-    }
-
-    fn conclude(&self, rows: &[Measured]) -> Result<ExitCode, TaskError> {
-        let bars = bar::bars(rows);
-        console::headline("figures (medians)");
-        print!("{}", table::figures(rows));
-        console::headline("bars");
-        print!("{}", table::bars(&bars));
-        if let Some(path) = &self.options.json {
-            write_json(path, &table::json(rows, &bars))?;
-        }
-        let all_met = bars.iter().all(bar::Bar::is_met);
-        Ok(if all_met { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-    }
+/// The pages with tables.
+fn pages() -> [PathBuf; 2] {
+    ["README.md", "docs/performance.md"].map(|page| workspace::root().join(page))
 }
 
-fn write_json(path: &Path, value: &serde_json::Value) -> Result<(), TaskError> {
-    fs::write(path, format!("{value:#}\n"))
-        .map_err(TaskError::io(format!("write {}", path.display())))
-}
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
 
-/// Does `what` on a thread of its own, in the network of `fleet`, as does all that it starts.
-fn in_network_of<T: Send>(
-    fleet: &Fleet,
-    what: impl FnOnce() -> Result<T, TaskError> + Send,
-) -> Result<T, TaskError> {
-    let inside = || {
-        fleet.enter_thread()?;
-        what()
-    };
-    thread::scope(|scope| scope.spawn(inside).join()).unwrap_or_else(|panic| {
-        std::panic::resume_unwind(panic);
-    })
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        options: Options,
+    }
+
+    fn options(words: &[&str]) -> Options {
+        Line::parse_from([&["bench"], words].concat()).options
+    }
+
+    #[test]
+    fn everything_is_measured_unless_something_is_named() {
+        let all = options(&[]);
+        assert_eq!(all.sizes(HostKind::Systemd), [10]);
+        assert_eq!(all.sizes(HostKind::Light), [20, 50, 100, 300]);
+        assert!(all.wants(Part::Listing) && all.wants(Part::Simulated));
+
+        let some = options(&["--hosts", "50,2,50"]);
+        assert_eq!(some.sizes(HostKind::Light), [2, 50]);
+        assert!(some.sizes(HostKind::Systemd).is_empty() && !some.wants(Part::Listing));
+
+        let services = options(&["--only", "systemd", "--hosts", "3"]);
+        assert_eq!(services.sizes(HostKind::Systemd), [3]);
+        assert!(services.sizes(HostKind::Light).is_empty());
+    }
 }

@@ -321,7 +321,7 @@ impl Fleet {
     fn create(&self) -> Result<(), FleetError> {
         fs::create_dir_all(&self.dir).map_err(FleetError::io("create the fleet's directory"))?;
         // Overlays cannot write to an overlay, which the root of a container may be.
-        mount(Some("tmpfs"), &self.dir, Some("tmpfs"), MsFlags::empty(), Some("mode=755"))
+        mount(Some("tmpfs"), &self.dir, Some("tmpfs"), MsFlags::empty(), Some("mode=755,size=90%"))
             .map_err(FleetError::io(format!("mount a tmpfs at {}", self.dir.display())))?;
         let owner = Process::this().map(|owner| owner.to_string()).unwrap_or_default();
         fs::write(self.dir.join("owner"), owner).map_err(FleetError::io("note the owner"))?;

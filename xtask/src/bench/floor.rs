@@ -11,13 +11,20 @@ use std::{
 use super::{
     gauge::{self, Ended},
     origin::Origin,
-    row::{Place, Side},
+    place::Place,
+    side::Side,
     work::FIRST,
 };
 use crate::{HostKind, console::TaskError, interrupt::Interrupt};
 
+/// Its name in the table.
+pub(super) const NAME: &str = "floor";
+
 /// Where it keeps things on a host: `repo`, `releases/VERSION`, `current`.
-pub(super) const ROOT: &str = "/srv/deployment/floor";
+const ROOT: &str = "/srv/deployment/floor";
+
+/// The path of the live release.
+const LIVE: &str = "/srv/deployment/floor/current";
 
 /// How many hosts are prepared at once; that is not measured.
 const AT_ONCE: usize = 25;
@@ -126,18 +133,23 @@ impl<'a> Floor<'a> {
 
 impl Side for Floor<'_> {
     fn name(&self) -> &'static str {
-        "floor"
+        NAME
+    }
+
+    fn root(&self) -> &'static str {
+        ROOT
     }
 
     fn live(&self) -> &'static str {
-        "/srv/deployment/floor/current"
+        LIVE
     }
 
-    fn seed(&self, interrupt: &Interrupt) -> Result<(), TaskError> {
-        self.place.install_unit("floor", ROOT, "current", 1135)?;
+    fn seed(&self, interrupt: &Interrupt) -> Result<Ended, TaskError> {
+        self.place.install_unit("floor", LIVE, 1135)?;
         self.run_paced(PREPARE, &[&Origin::url()], interrupt)?;
         let script = format!("{UNLESS_THERE}{}", self.deploy_script());
-        self.run_paced(&script, &[FIRST], interrupt)
+        self.run_paced(&script, &[FIRST], interrupt)?;
+        Ok(Ended::default())
     }
 
     fn deploy(&self, version: &str, interrupt: &Interrupt) -> Result<Ended, TaskError> {

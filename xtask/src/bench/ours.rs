@@ -8,13 +8,20 @@ use std::{
 
 use super::{
     gauge::{self, Ended},
-    row::{Place, Side},
+    place::Place,
+    side::Side,
     work::FIRST,
 };
 use crate::{HostKind, console::TaskError, interrupt::Interrupt};
 
+/// Its name in the table.
+pub(super) const NAME: &str = "deploy-cli";
+
 /// Where it keeps things on a host.
 const ROOT: &str = "/srv/deployment/mockbase";
+
+/// The path of the live release.
+const LIVE: &str = "/srv/deployment/mockbase/deploy";
 
 /// How unchanged files come into a new release.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -39,8 +46,15 @@ impl<'a> Ours<'a> {
         Self { place, program, unchanged }
     }
 
+    /// Shows the plan for `version`.
+    pub(super) fn plan(&self, version: &str, interrupt: &Interrupt) -> Result<Ended, TaskError> {
+        let ended = self.run(&["plan", version], interrupt)?;
+        self.place.must_succeed("show a plan", &ended)?;
+        Ok(ended)
+    }
+
     /// The command that runs `deploy-cli` with `words`.
-    pub(super) fn command(&self, words: &[&str]) -> Result<Command, TaskError> {
+    fn command(&self, words: &[&str]) -> Result<Command, TaskError> {
         let mut command = Command::new(self.program);
         command.args(words).arg("--config").arg(self.config());
         command.current_dir(self.place.work.checkout()).env("HOME", self.place.work.home());
@@ -72,7 +86,7 @@ impl<'a> Ours<'a> {
             "app = \"mockbase\"\n\
              [version]\nscheme = \"semver\"\n\
              [ssh]\nuser = \"deploy\"\nconfig = \"{}\"\n\
-             [layout]\npath = \"{ROOT}/deploy\"\nkeep = 2\n{user}\
+             [layout]\npath = \"{LIVE}\"\nkeep = 2\n{user}\
              [[group]]\nname = \"default\"\nhosts = [\"h[1-{}]\"]\n\
              {ending}",
             self.place.ssh_config().display(),
@@ -83,19 +97,24 @@ impl<'a> Ours<'a> {
 
 impl Side for Ours<'_> {
     fn name(&self) -> &'static str {
-        "deploy-cli"
+        NAME
+    }
+
+    fn root(&self) -> &'static str {
+        ROOT
     }
 
     fn live(&self) -> &'static str {
-        "/srv/deployment/mockbase/deploy"
+        LIVE
     }
 
-    fn seed(&self, interrupt: &Interrupt) -> Result<(), TaskError> {
-        self.place.install_unit("mockbase", ROOT, "deploy", 1134)?;
+    fn seed(&self, interrupt: &Interrupt) -> Result<Ended, TaskError> {
+        self.place.install_unit("mockbase", LIVE, 1134)?;
         fs::write(self.config(), self.configuration())
             .map_err(TaskError::io("write the configuration"))?;
         let ended = self.run(&["deploy", FIRST, "--yes"], interrupt)?;
-        self.place.must_succeed("deploy the first version", &ended)
+        self.place.must_succeed("deploy the first version", &ended)?;
+        Ok(ended)
     }
 
     fn deploy(&self, version: &str, interrupt: &Interrupt) -> Result<Ended, TaskError> {

@@ -3,12 +3,13 @@
 use serde_json::{Value, json};
 
 use super::{
-    bar::{Bar, Measured},
+    bar::Bar,
     figure::{Cost, Figure},
+    measured::Measured,
 };
 
 /// Columns as wide as they must be, as Markdown.
-fn table(head: &[&str], rows: &[Vec<String>]) -> String {
+pub(super) fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     let width = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count());
         cells.chain([head[column].chars().count(), 3]).max().unwrap_or(3)
@@ -26,25 +27,20 @@ fn table(head: &[&str], rows: &[Vec<String>]) -> String {
 
 /// The figures of all rows and sides.
 pub(super) fn figures(rows: &[Measured]) -> String {
-    let head: Vec<_> = ["hosts", "side"]
-        .into_iter()
-        .chain(Figure::ALL.map(Figure::title))
-        .chain(["back"])
-        .collect();
-    let mut lines = Vec::new();
-    for row in rows {
-        for series in &row.series {
-            let (out, back) = (Cost::median_of(&series.deploys), Cost::median_of(&series.backs));
-            let show = |cost: &Cost, figure: Figure| {
-                cost.get(figure).map_or_else(|| "–".to_owned(), |value| figure.show(value))
+    let titles = ["hosts", "side", "what"].into_iter().chain(Figure::ALL.map(Figure::title));
+    let lines = rows.iter().flat_map(|row| {
+        row.series.iter().map(|series| {
+            let median = series.median();
+            let cell = |figure: Figure| {
+                median.get(figure).map_or_else(|| "–".to_owned(), |value| figure.show(value))
             };
-            let mut cells = vec![format!("{} {}", row.hosts, row.kind), series.side.to_owned()];
-            cells.extend(Figure::ALL.map(|figure| show(&out, figure)));
-            cells.push(show(&back, Figure::Wall));
-            lines.push(cells);
-        }
-    }
-    table(&head, &lines)
+            [format!("{} {}", row.hosts, row.kind), series.side.to_owned(), series.deed.to_string()]
+                .into_iter()
+                .chain(Figure::ALL.map(cell))
+                .collect()
+        })
+    });
+    table(&titles.collect::<Vec<_>>(), &lines.collect::<Vec<_>>())
 }
 
 /// The bars, met or not.
@@ -65,20 +61,20 @@ pub(super) fn json(rows: &[Measured], bars: &[Bar]) -> Value {
         Value::Object(pairs.collect())
     };
     let row = |row: &Measured| {
-        let sides = row.series.iter().map(|series| {
+        let series = row.series.iter().map(|series| {
             json!({
                 "side": series.side,
-                "deploy": cost(&Cost::median_of(&series.deploys)),
-                "back": cost(&Cost::median_of(&series.backs)),
-                "deploys": series.deploys.iter().map(cost).collect::<Vec<_>>(),
-                "backs": series.backs.iter().map(cost).collect::<Vec<_>>(),
+                "what": series.deed.to_string(),
+                "median": cost(&series.median()),
+                "runs": series.runs.iter().map(cost).collect::<Vec<_>>(),
             })
         });
         json!({
             "hosts": row.hosts,
             "kind": row.kind.to_string(),
-            "pack_bytes": row.pack,
-            "sides": sides.collect::<Vec<_>>(),
+            "pack_bytes": row.packs.change,
+            "first_pack_bytes": row.packs.first,
+            "series": series.collect::<Vec<_>>(),
         })
     };
     let bar = |bar: &Bar| {

@@ -90,7 +90,11 @@ impl Work {
 
     fn command(&self, words: &[&str]) -> Command {
         let mut command = Command::new("git");
-        command.args(words).env("HOME", self.home());
+        // Quickly: what is made here is packed in the end, and need not outlive a power cut.
+        command
+            .args(["-c", "core.fsync=none", "-c", "core.looseCompression=0"])
+            .args(words)
+            .env("HOME", self.home());
         command
     }
 
@@ -101,12 +105,14 @@ impl Work {
 
     /// Lets the origin have everything; later it is reached through its daemon.
     fn publish(&self) -> Result<(), TaskError> {
+        // With a bitmap, a daemon sends whole files where it could send changes.
+        let gc = ["-c", "repack.writeBitmaps=false", "gc", "--quiet"];
+        self.git(&gc)?;
         self.git(&["remote", "add", "origin", &self.origin().to_string_lossy()])?;
         self.git(&["push", "--quiet", "origin", "--all"])?;
         self.git(&["push", "--quiet", "origin", "--tags"])?;
         self.git(&["remote", "set-url", "origin", &Origin::url()])?;
-        self.git(&["gc", "--quiet"])?;
-        self.run(&["gc", "--quiet"], &self.origin())
+        self.run(&gc, &self.origin())
     }
 
     fn commit(&self, tag: &str) -> Result<(), TaskError> {

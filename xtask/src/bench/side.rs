@@ -1,0 +1,124 @@
+//! Those who deploy, and what their runs have cost.
+
+use std::fmt;
+
+use super::{
+    figure::{Cost, Figure},
+    gauge::{Ended, Gauge},
+    place::Place,
+    work::FIRST,
+};
+use crate::{console::TaskError, interrupt::Interrupt};
+
+/// Somebody who deploys.
+pub(super) trait Side: fmt::Debug {
+    /// Its name in the table.
+    fn name(&self) -> &'static str;
+    /// The directory on a host in which it keeps everything.
+    fn root(&self) -> &'static str;
+    /// The path of the live release on a host.
+    fn live(&self) -> &'static str;
+    /// Puts the first version onto all hosts, on their own disks, as a real deployment does.
+    /// Hosts that have it already are left as they are.
+    fn seed(&self, interrupt: &Interrupt) -> Result<Ended, TaskError>;
+    /// Deploys `version`, which no host has: this is measured.
+    fn deploy(&self, version: &str, interrupt: &Interrupt) -> Result<Ended, TaskError>;
+    /// Goes back from `version` to the first one; this is measured too.
+    fn back(&self, version: &str, interrupt: &Interrupt) -> Result<Ended, TaskError>;
+}
+
+/// What was done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Deed {
+    /// The first version came onto fresh hosts.
+    First,
+    /// A version with some changes came onto all hosts.
+    Deploy,
+    /// All hosts went back to the first version.
+    Back,
+    /// A plan was shown, and nothing changed.
+    Plan,
+}
+
+impl fmt::Display for Deed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::First => "first deploy",
+            Self::Deploy => "deploy",
+            Self::Back => "rollback",
+            Self::Plan => "plan",
+        })
+    }
+}
+
+/// What one side's runs of one kind have cost.
+#[derive(Debug, Clone)]
+pub(super) struct Series {
+    pub(super) side: &'static str,
+    pub(super) deed: Deed,
+    pub(super) runs: Vec<Cost>,
+}
+
+impl Series {
+    pub(super) fn new(side: &'static str, deed: Deed) -> Self {
+        Self { side, deed, runs: Vec::new() }
+    }
+
+    pub(super) fn median(&self) -> Cost {
+        Cost::median_of(&self.runs)
+    }
+}
+
+/// Lets the sides deploy each version, and go back, in turn.
+pub(super) fn alternate(
+    place: &Place<'_>,
+    sides: &[&dyn Side],
+    versions: &[String],
+    gauge: &Gauge<'_>,
+    interrupt: &Interrupt,
+) -> Result<Vec<Series>, TaskError> {
+    let both = |side: &&dyn Side| {
+        [Series::new(side.name(), Deed::Deploy), Series::new(side.name(), Deed::Back)]
+    };
+    let mut all: Vec<_> = sides.iter().map(both).collect();
+    for version in versions {
+        for (side, [deploys, backs]) in sides.iter().zip(&mut all) {
+            let (cost, ended) = gauge.measure(|| side.deploy(version, interrupt))?;
+            deploys.runs.push(judge(place, *side, cost, &ended, version)?);
+            let (cost, ended) = gauge.measure(|| side.back(version, interrupt))?;
+            backs.runs.push(judge(place, *side, cost, &ended, FIRST)?);
+            println!("{:10} {version}: {}", side.name(), tell(deploys, backs));
+        }
+    }
+    Ok(all.into_iter().flatten().collect())
+}
+
+/// Adds to the cost how many hosts do not serve `version`.
+fn judge(
+    place: &Place<'_>,
+    side: &dyn Side,
+    mut cost: Cost,
+    ended: &Ended,
+    version: &str,
+) -> Result<Cost, TaskError> {
+    let failed = place.strays(side.live(), version)?.max(ended.failed);
+    if failed > 0 {
+        println!("{failed} failed; the last words:\n{}", place.said());
+    }
+    cost.set(Figure::Failed, failed as f64);
+    Ok(cost)
+}
+
+fn tell(deploys: &Series, backs: &Series) -> String {
+    let show = |series: &Series, figure: Figure| {
+        let value = series.runs.last().and_then(|cost| cost.get(figure));
+        value.map_or_else(|| "–".to_owned(), |value| figure.show(value))
+    };
+    format!(
+        "{}; CPU {}, of the hosts {}; back in {}",
+        show(deploys, Figure::Wall),
+        show(deploys, Figure::DeployerCpu),
+        show(deploys, Figure::HostsCpu),
+        show(backs, Figure::Wall)
+    )
+}
