@@ -68,6 +68,7 @@ mod tests {
             release: Some(release),
             previous: None,
             rolling_back: false,
+            noted: None,
         };
         let target = Target::new("h1").unwrap();
         let variables = surroundings.variables(&target, &situation);

@@ -60,6 +60,20 @@ pub trait Checker: fmt::Debug + Send + Sync {
     /// What it asks, for the plan: `port 1134 is open`.
     fn describe(&self) -> String;
 
+    /// Notes what [`check`](Self::check) will compare with, such as how long a log is by now. Called
+    /// before the target is switched or its services restarted; what it returned last comes back in
+    /// [`Situation::noted`]. Most checkers ask about the present, and have nothing to note.
+    ///
+    /// # Guarantees
+    /// Changes nothing; cancel-safe. Ends before `scope.deadline`.
+    ///
+    /// # Errors
+    /// When the question could not be asked later. On the way forward the target is then left as it
+    /// is; on the way back it is the check that fails.
+    async fn note(&self, _: &Target, _: &Scope) -> Result<Option<String>, BackendError> {
+        Ok(None)
+    }
+
     /// Asks once.
     ///
     /// # Guarantees
@@ -86,6 +100,9 @@ pub struct Situation {
     pub previous: Option<Release>,
     /// Whether the run is going back.
     pub rolling_back: bool,
+    /// What the checker that is asked noted before the services were restarted. `None` where it
+    /// noted nothing, and where nothing was restarted in this run.
+    pub noted: Option<String>,
 }
 
 impl Situation {
@@ -96,6 +113,7 @@ impl Situation {
             release: change.to.clone(),
             previous: change.from.clone(),
             rolling_back,
+            noted: None,
         }
     }
 }
@@ -105,6 +123,12 @@ impl Situation {
 pub enum Verdict {
     /// Asked, and all is well.
     Healthy,
+    /// Well enough, and a person should know something all the same. Told once for a check and
+    /// target, however often it is asked.
+    HealthyBut {
+        /// What, in one line.
+        note: String,
+    },
     /// Not well yet, and time may cure it: a port that is not open. Asked again until the check's
     /// timeout; then `seen` is the reason.
     NotYet {

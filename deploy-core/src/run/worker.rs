@@ -91,9 +91,20 @@ pub(super) struct Memory {
     pub(super) switched: bool,
     /// What ran before it was touched, per restarter.
     pub(super) before: Option<Vec<Instance>>,
+    /// What each check noted before the last restart, or why it could not. Empty where nothing was
+    /// restarted.
+    pub(super) noted: Vec<Result<Option<String>, Failure>>,
+    /// The checks that said what a person should know.
+    pub(super) remarked: BTreeSet<String>,
 }
 
 impl Memory {
+    /// Of a target before anything was done to it.
+    pub(super) fn of(serves: Option<Option<Release>>) -> Self {
+        let (noted, remarked) = (Vec::new(), BTreeSet::new());
+        Self { serves, switched: false, before: None, noted, remarked }
+    }
+
     fn saw(&mut self, serves: Option<Release>, change: &Change) {
         self.switched |= serves == change.to;
         self.serves = Some(serves);

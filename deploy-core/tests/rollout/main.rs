@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic, also outside its own function")]
 
 mod exit_codes;
+mod notes;
 mod properties;
 mod rig;
 mod rules_back;

@@ -57,5 +57,6 @@ pub fn situation() -> Situation {
         release: Some(release("0123-4567", version("0123456789", Some("v2 $(x)")))),
         previous: Some(release("89ab-cdef", version("89abcdef01", None))),
         rolling_back: false,
+        noted: None,
     }
 }

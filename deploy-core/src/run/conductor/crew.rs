@@ -64,7 +64,7 @@ impl Crew {
                     group: group.name.clone(),
                     change,
                     backend: Arc::clone(pipeline.backend(&group.name)),
-                    memory: Mutex::new(Memory { serves, switched: false, before: None }),
+                    memory: Mutex::new(Memory::of(serves)),
                 }));
                 groups.push(number);
             }

@@ -4,7 +4,7 @@ use std::{sync::PoisonError, time::Duration};
 
 use tokio::time::{Instant, sleep};
 
-use super::{Post, Trouble};
+use super::{Post, Report, Trouble};
 use crate::{
     backend::{BackendError, ErrorKind, Situation, Verdict},
     model::Gate,
@@ -16,21 +16,49 @@ use crate::{
 /// What is asked, and of which moment.
 struct Asked<'a> {
     owned: &'a OwnedCheck,
-    situation: &'a Situation,
+    situation: Situation,
     leave: Leave,
 }
 
 impl Post {
     /// Runs the checks that belong after `stage`, in order; the first that fails ends it.
     pub(super) async fn checks(&self, stage: Stage, leave: Leave) -> Result<(), Trouble> {
-        let situation = self.situation(leave);
-        for owned in &self.backend.checks {
+        for (index, owned) in self.backend.checks.iter().enumerate() {
             if owned.policy.applies(&self.group, stage) {
                 let part = self.part(stage, Some(owned.policy.name.clone()), leave);
-                let asked = Asked { owned, situation: &situation, leave };
-                self.stage(part, leave, false, self.check(asked)).await?;
+                let noted = self.memory().noted.get(index).cloned().unwrap_or(Ok(None));
+                let work = async {
+                    let situation = self.situation(leave);
+                    let noted = noted.map_err(Trouble::Failed)?;
+                    let situation = Situation { noted, ..situation };
+                    self.check(Asked { owned, situation, leave }).await
+                };
+                self.stage(part, leave, false, work).await?;
             }
         }
+        Ok(())
+    }
+
+    /// Has each check note what it will compare with after a restart. What it could not note stops
+    /// the way forward; on the way back it is remembered, and fails the check.
+    pub(super) async fn note_for_checks(&self, leave: Leave) -> Result<(), BackendError> {
+        let target = &self.change.target;
+        let mut noted = Vec::new();
+        for owned in &self.backend.checks {
+            if !owned.policy.applies(&self.group, Stage::Check) {
+                noted.push(Ok(None));
+                continue;
+            }
+            let (checker, within) = (&owned.checker, self.site.timeouts.connect);
+            let note = self.call((Stage::Promote, leave), within, true, |scope| async move {
+                checker.note(target, &scope).await
+            });
+            noted.push(match note.await {
+                Err(error) if leave == Leave::Forward => return Err(error),
+                note => note.map_err(|error| self.failure(Stage::Check, &error)),
+            });
+        }
+        self.memory().noted = noted;
         Ok(())
     }
 
@@ -63,6 +91,10 @@ impl Post {
             let rest = until.saturating_duration_since(Instant::now());
             let why = match self.ask_once(&asked, rest).await {
                 Ok(Verdict::Healthy) => return Ok(()),
+                Ok(Verdict::HealthyBut { note }) => {
+                    self.remark(&policy.name, &note);
+                    return Ok(());
+                }
                 Ok(Verdict::NotYet { seen }) => self.ill(&asked, ErrorKind::TimedOut, seen, None),
                 Ok(Verdict::Unhealthy { reason, evidence }) => {
                     unhealthy += 1;
@@ -93,12 +125,20 @@ impl Post {
     }
 
     async fn ask_once(&self, asked: &Asked<'_>, rest: Duration) -> Result<Verdict, BackendError> {
-        let (target, situation) = (&self.change.target, asked.situation);
+        let (target, situation) = (&self.change.target, &asked.situation);
         let checker = &asked.owned.checker;
         self.call((asked.owned.policy.stage, asked.leave), rest, true, |scope| async move {
             checker.check(target, situation, &scope).await
         })
         .await
+    }
+
+    /// Tells what a person should know of a target that is well, once for each check.
+    fn remark(&self, check: &str, note: &str) {
+        if self.memory().remarked.insert(check.to_owned()) {
+            let message = format!("check {check:?}: {note}");
+            self.report(Report::Warning { at: self.at, message });
+        }
     }
 
     fn ill(

@@ -75,7 +75,7 @@ impl Post {
         }
     }
 
-    /// Asks each restarter what runs now.
+    /// Asks each restarter what runs now, and has the checks note what they will compare with.
     pub(super) async fn note(&self, leave: Leave) -> Result<Vec<Instance>, BackendError> {
         let target = &self.change.target;
         let mut noted = Vec::new();
@@ -86,6 +86,7 @@ impl Post {
             });
             noted.push(running.await?);
         }
+        self.note_for_checks(leave).await?;
         Ok(noted)
     }
 
