@@ -5,20 +5,25 @@
 
 mod amount;
 mod check;
+mod check_section;
 mod duration;
 mod error;
+mod header_value;
 mod load;
 mod locate;
 mod schema;
 
+pub use check_section::{
+    CheckFrom, CheckSection, CheckStage, LogSection, NrpeSection, NrpeWarning,
+};
 pub use duration::{ParseSpanError, Span, short};
 pub use error::ConfigError;
+pub use header_value::{HeaderPart, HeaderValueError, header_parts};
 pub use load::{Loaded, Setting, Wanted, load};
 pub use locate::Place;
 pub use schema::{
-    CheckFrom, CheckSection, CheckStage, Config, GroupSection, LayoutSection, NotifySection, Pause,
-    RestartMethod, RestartSection, RunSection, SchemeName, SshSection, StepSection, StepStage,
-    TimeoutsSection, VersionSection,
+    Config, GroupSection, LayoutSection, NotifySection, Pause, RestartMethod, RestartSection,
+    RunSection, SchemeName, SshSection, StepSection, StepStage, TimeoutsSection, VersionSection,
 };
 
 /// What the names of variables that set a key begin with; `__` stands between section and key.

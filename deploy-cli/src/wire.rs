@@ -1,11 +1,13 @@
 //! From the configuration to the engine: groups, strategy, source of versions, pipeline.
 
+mod checks;
 mod completion;
 mod groups;
 mod health;
 mod over_ssh;
 mod source;
 
+pub use checks::require_variables;
 pub use groups::{groups, shared_hosts, strategy};
 pub use over_ssh::{FoundClaim, Wired, pipeline};
 pub use source::{lenient_source, scheme, source};

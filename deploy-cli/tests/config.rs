@@ -137,7 +137,7 @@ deploy.toml:2: versions: unknown key | did you mean `version`?
 deploy.toml:14: [[check]] #1 port: expected a number from 0 to 65535, found string "http"
 deploy.toml:14: [[check]] #1 port: expected a number from 0 to 65535, found the number `99999`
 deploy.toml:14: [[check]] #1 port: 0 is no port
-deploy.toml:12: [[check]] #1: needs one of port, http, command, script or service
+deploy.toml:12: [[check]] #1: needs one of port, http, command, script, service, nrpe or log
 deploy.toml:15: [[check]] #1 http: asks several things (port, http): make each a [[check]]
 deploy.toml:15: [[check]] #1 status: goes with `http` only
 deploy.toml:15: [[check]] #1 timeout: "soon" is not a span of time such as "120s", "5m" or "1h30m"

@@ -1,9 +1,13 @@
-//! Whether a host is healthy: its service, a port, HTTP, a command, a script of the release.
+//! Whether a host is healthy: its service, a port, HTTP, a command, a script of the release, a
+//! command that NRPE knows, a log.
 //!
 //! What each check does exactly is told in `docs/health.md`.
 
 mod command;
 mod http;
+mod log;
+mod nrpe;
+mod pattern;
 mod port;
 mod service;
 mod url;
@@ -13,9 +17,16 @@ use std::time::Duration;
 use deploy_core::backend::{BackendError, ErrorKind, Scope};
 use tokio::time::Instant;
 
+use command::too_late;
 pub use command::{CommandCheck, ScriptCheck, ScriptPathError};
 pub(crate) use command::{RUN, told};
-pub use http::{HttpCheck, HttpFrom};
+pub use http::{
+    Authorities, AuthoritiesError, HttpCheck, HttpExpectation, HttpFrom, HttpHeader,
+    HttpHeaderError, HttpMethod, HttpMethodError, HttpRequest, JsonPlace, JsonPlaceError,
+};
+pub use log::{LogCheck, LogSource, LogSourceError, LogWish};
+pub use nrpe::{NrpeCheck, NrpeCommand, NrpeCommandError};
+pub use pattern::{Pattern, PatternError};
 pub use port::PortCheck;
 pub use service::ServiceCheck;
 pub use url::{CheckUrl, CheckUrlError};

@@ -26,7 +26,10 @@ mod surroundings;
 mod transport;
 
 pub use check::{
-    CheckUrl, CheckUrlError, CommandCheck, HttpCheck, HttpFrom, PortCheck, ScriptCheck,
+    Authorities, AuthoritiesError, CheckUrl, CheckUrlError, CommandCheck, HttpCheck,
+    HttpExpectation, HttpFrom, HttpHeader, HttpHeaderError, HttpMethod, HttpMethodError,
+    HttpRequest, JsonPlace, JsonPlaceError, LogCheck, LogSource, LogSourceError, LogWish,
+    NrpeCheck, NrpeCommand, NrpeCommandError, Pattern, PatternError, PortCheck, ScriptCheck,
     ScriptPathError, ServiceCheck,
 };
 pub use claim::RunProcess;

@@ -23,8 +23,8 @@ pub use service_name::{ServiceName, ServiceNameError};
 
 /// A script of ours that begins with what all of them share.
 macro_rules! on_unit {
-    ($path:literal) => {
-        concat!(include_str!("restart/unit.sh"), include_str!($path))
+    ($($path:literal),+) => {
+        concat!(include_str!("restart/unit.sh"), $(include_str!($path)),+)
     };
 }
 
@@ -33,6 +33,7 @@ const RESTART: &str = on_unit!("restart/restart.sh");
 const STOP: &str = on_unit!("restart/stop.sh");
 const EVIDENCE: &str = on_unit!("restart/evidence.sh");
 pub(crate) const STAYS_UP: &str = on_unit!("check/service.sh");
+pub(crate) const IN_JOURNAL: &str = on_unit!("check/log/search.sh", "check/log/journal.sh");
 
 /// How much of what a script of ours says is kept.
 const HEAD: usize = 16 * 1024;

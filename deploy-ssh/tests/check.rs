@@ -9,23 +9,6 @@ mod links;
 #[path = "support/sshd.rs"]
 mod sshd;
 
-use std::{fs, sync::Arc, time::Duration};
-
-use deploy_core::{
-    backend::{Checker, ErrorKind, Step, Verdict},
-    model::Target,
-};
-use deploy_ssh::{
-    CheckUrl, CommandCheck, CommandStep, HttpCheck, HttpFrom, PortCheck, ScriptCheck,
-    session::{Sessions, SshConfig},
-};
-use health::{Premises, situation};
-use sshd::{Seen, free_port, one_host, scope, scope_of, target};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpListener,
-};
-
 /// Makes each story a test over SSH, over an SSH that forwards nothing, and on this machine.
 macro_rules! over_all_links {
     ($($story:ident),* $(,)?) => {
@@ -40,6 +23,29 @@ macro_rules! over_all_links {
     };
 }
 
+#[path = "check/http.rs"]
+mod http;
+#[path = "check/log.rs"]
+mod log;
+#[path = "check/nrpe.rs"]
+mod nrpe;
+#[path = "check/tls.rs"]
+mod tls;
+
+use std::{fs, sync::Arc, time::Duration};
+
+use deploy_core::{
+    backend::{Checker, ErrorKind, Step, Verdict},
+    model::Target,
+};
+use deploy_ssh::{
+    CheckUrl, CommandCheck, CommandStep, HttpCheck, PortCheck, ScriptCheck,
+    session::{Sessions, SshConfig},
+};
+use health::{Premises, situation};
+use sshd::{Seen, free_port, one_host, scope, scope_of, target};
+use tokio::net::TcpListener;
+
 over_all_links!(
     a_command_is_told_what_is_deployed,
     a_failed_command_brings_its_output,
@@ -47,8 +53,6 @@ over_all_links!(
     a_check_that_floods_is_bounded,
     a_script_of_the_release_is_run,
     a_closed_port_is_not_yet_open,
-    http_is_judged_by_status_and_body,
-    http_without_an_answer_is_not_yet,
     a_step_that_fails_is_rejected_with_its_output,
 );
 
@@ -153,58 +157,6 @@ async fn a_closed_port_is_not_yet_open(sessions: &Sessions, on: &Target) {
     assert_eq!(ask(&check, on).await, Verdict::Healthy);
 }
 
-/// Answers every request on the port with the same bytes, and then keeps silent.
-async fn serve(answer: &'static str) -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    tokio::spawn(async move {
-        while let Ok((mut stream, _)) = listener.accept().await {
-            tokio::spawn(async move {
-                let mut request = [0; 4096];
-                let _ = stream.read(&mut request).await;
-                let _ = stream.write_all(answer.as_bytes()).await;
-                tokio::time::sleep(Duration::from_secs(30)).await;
-            });
-        }
-    });
-    port
-}
-
-fn http(sessions: &Sessions, port: u16, path: &str) -> HttpCheck {
-    let url = CheckUrl::new(format!("http://localhost:{port}{path}")).unwrap();
-    HttpCheck::new(sessions.clone(), url)
-}
-
-async fn http_is_judged_by_status_and_body(sessions: &Sessions, on: &Target) {
-    let good = serve("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nv2 is up\n").await;
-    let warm = serve("HTTP/1.1 503 No\r\nContent-Length: 10\r\n\r\nwarming up").await;
-    for from in [HttpFrom::Host, HttpFrom::Deployer] {
-        let of = |port: u16| HttpCheck { from, ..http(sessions, port, "/_info?a=1&b=$(x)") };
-        assert_eq!(ask(&of(good), on).await, Verdict::Healthy);
-        let told = HttpCheck { status: Some(200), body: Some("v2".into()), ..of(good) };
-        assert_eq!(ask(&told, on).await, Verdict::Healthy);
-        let other = HttpCheck { body: Some("v3".into()), ..of(good) };
-        let verdict = ask(&other, on).await;
-        assert_eq!(seen(&verdict), "status 200, but no \"v3\" in the body: v2 is up");
-        let verdict = ask(&of(warm), on).await;
-        assert_eq!(seen(&verdict), "status 503, not 2xx: warming up");
-        assert_eq!(ask(&HttpCheck { status: Some(503), ..of(warm) }, on).await, Verdict::Healthy);
-    }
-}
-
-async fn http_without_an_answer_is_not_yet(sessions: &Sessions, on: &Target) {
-    let silent = serve("").await;
-    let noise = serve("SSH-2.0-whatever\r\n\r\n").await;
-    for from in [HttpFrom::Host, HttpFrom::Deployer] {
-        for port in [silent, noise, free_port()] {
-            let check = HttpCheck { from, ..http(sessions, port, "/") };
-            let scope = scope_of(Duration::from_secs(3));
-            let verdict = check.check(on, &situation(), &scope).await.unwrap();
-            assert!(!seen(&verdict).is_empty());
-        }
-    }
-}
-
 async fn a_step_that_fails_is_rejected_with_its_output(sessions: &Sessions, on: &Target) {
     let premises = Premises::new();
     premises.script("migrate", "#!/bin/sh\necho \"migrating to $DEPLOY_VERSION\"; exit \"$1\"");
@@ -232,7 +184,7 @@ async fn a_host_that_cannot_be_reached_is_no_verdict() {
     let premises = Premises::new();
     let checks: [Box<dyn Checker>; 3] = [
         Box::new(PortCheck::new(sessions.clone(), 1)),
-        Box::new(http(&sessions, 1, "/")),
+        Box::new(HttpCheck::new(sessions.clone(), CheckUrl::new("http://localhost:1/").unwrap())),
         Box::new(command(&sessions, &premises, "true")),
     ];
     for check in checks {

@@ -39,6 +39,7 @@ pub(super) async fn run(context: &Context, wish: &Wish) -> Result<Exit, CommandE
         applied.refuse_foreign(&project)?;
     }
     let wired = wire::pipeline(context, &project, wish.allow_dirty)?;
+    wire::require_variables(&project.loaded)?;
     let request = request(context, &project, wish, &wired).await?;
     refuse_questions_nobody_can_answer(&request.groups, &request.goal, context, wish)?;
     told_before(context, &project, wish, &request.groups);

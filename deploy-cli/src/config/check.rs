@@ -1,13 +1,13 @@
 //! What types cannot say: exactly one kind of check, names told apart, hosts named once.
 
+mod checks;
+
 use std::{collections::BTreeSet, path::Path};
 
 use super::{
-    CheckSection, Config, GroupSection, RestartMethod, RestartSection, SchemeName, StepStage,
-    error::Told,
+    Config, GroupSection, RestartMethod, RestartSection, SchemeName, StepStage, error::Told,
 };
 use crate::hosts;
-use deploy_core::plan::CheckPolicy;
 
 /// Refuses what would fail later, or mean something else than it seems to.
 pub(super) fn check(config: &Config) -> Result<(), Told> {
@@ -25,9 +25,11 @@ pub(super) fn check(config: &Config) -> Result<(), Told> {
     for (index, group) in config.group.iter().enumerate() {
         check_group(index, group)?;
     }
+    checks::check_nrpe(&config.nrpe)?;
     unique("check", config.check.iter().map(|check| check.name.as_str()))?;
     for (index, check) in config.check.iter().enumerate() {
-        check_check(config, index, check)?;
+        checks::check(index, check)?;
+        known_group(config, "check", index, check.group.as_ref().map(AsRef::as_ref))?;
     }
     unique("step", config.step.iter().map(|step| step.name.as_str()))?;
     for (index, step) in config.step.iter().enumerate() {
@@ -139,60 +141,6 @@ fn check_group(index: usize, group: &GroupSection) -> Result<(), Told> {
         }
     }
     Ok(())
-}
-
-fn check_check(config: &Config, index: usize, check: &CheckSection) -> Result<(), Told> {
-    let kinds = [
-        ("port", check.port.is_some()),
-        ("http", check.http.is_some()),
-        ("command", check.command.is_some()),
-        ("script", check.script.is_some()),
-        ("service", check.service.is_some()),
-    ];
-    let given: Vec<&str> =
-        kinds.iter().filter(|(_, given)| *given).map(|(name, _)| *name).collect();
-    let at = index.to_string();
-    match given[..] {
-        [_] => {}
-        [] => {
-            let problem = "needs one of port, http, command, script or service";
-            return Err(told(["check", &at], problem));
-        }
-        [_, second, ..] => {
-            let problem =
-                format!("asks several things ({}): make each a [[check]]", given.join(", "));
-            return Err(told(["check", &at, second], problem));
-        }
-    }
-    let only = [
-        ("status", "http", check.status.is_some()),
-        ("body", "http", check.body.is_some()),
-        ("from", "http", check.from.is_some()),
-        ("stay_up", "service", check.stay_up.is_some()),
-    ];
-    for (key, kind, given_here) in only {
-        if given_here && given[0] != kind {
-            return Err(told_at("check", index, key, format!("goes with `{kind}` only")));
-        }
-    }
-    if check.port == Some(0) {
-        return Err(told_at("check", index, "port", "0 is no port"));
-    }
-    if check.status.is_some_and(|status| !(100..600).contains(&status)) {
-        return Err(told_at("check", index, "status", "no server answers that: give 100 to 599"));
-    }
-    for (key, text) in [("command", &check.command), ("script", &check.script)] {
-        if text.as_ref().is_some_and(|text| text.trim().is_empty()) {
-            return Err(told_at("check", index, key, "is empty: it could never fail"));
-        }
-    }
-    let timeout = check.timeout.map_or(CheckPolicy::new("").timeout, |span| span.0);
-    if check.stay_up.is_some_and(|stay_up| stay_up.0 >= timeout) {
-        let problem =
-            format!("could never pass: the check's `timeout` is {}", super::short(timeout));
-        return Err(told_at("check", index, "stay_up", problem));
-    }
-    known_group(config, "check", index, check.group.as_ref().map(AsRef::as_ref))
 }
 
 fn known_group(

@@ -103,6 +103,7 @@ pub(super) fn tell(error: &figment::Error) -> Told {
 /// Says a type of Rust's as a person would.
 fn plain(kind: &str) -> String {
     match kind {
+        "u8" => "a number from 0 to 255".to_owned(),
         "u16" => "a number from 0 to 65535".to_owned(),
         "u32" | "u64" | "usize" => "a whole number, not negative".to_owned(),
         "path string" => "a path".to_owned(),

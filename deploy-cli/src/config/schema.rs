@@ -4,12 +4,16 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use deploy_core::{
     model::{App, Environment, GroupName},
-    plan::{BatchSize, Budget, OnAbort, OnBreach, OnFailure, Stage, StepPlace},
+    plan::{BatchSize, Budget, OnAbort, OnBreach, OnFailure, StepPlace},
 };
 use figment::value::Value;
 use serde::Deserialize;
 
-use super::{amount, duration::Span};
+use super::{
+    amount,
+    check_section::{CheckSection, NrpeSection},
+    duration::Span,
+};
 
 /// The whole configuration.
 #[derive(Debug, Clone, Deserialize)]
@@ -40,6 +44,9 @@ pub struct Config {
     /// What is checked.
     #[serde(default)]
     pub check: Vec<CheckSection>,
+    /// Where hosts define what NRPE may run.
+    #[serde(default)]
+    pub nrpe: NrpeSection,
     /// Steps of the app's own.
     #[serde(default)]
     pub step: Vec<StepSection>,
@@ -188,77 +195,6 @@ pub enum Pause {
     Go,
     /// The deployer is asked.
     Ask,
-}
-
-/// `[[check]]`: a name, and exactly one of port, http, command, script and service.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct CheckSection {
-    /// Its name.
-    pub name: String,
-    /// A TCP port of the host that must be open.
-    pub port: Option<u16>,
-    /// An URL that must answer.
-    pub http: Option<String>,
-    /// A command that must succeed on the host.
-    pub command: Option<String>,
-    /// A script of the release that must succeed.
-    pub script: Option<String>,
-    /// A service that must be up.
-    pub service: Option<String>,
-    /// After which stage it is asked.
-    #[serde(default)]
-    pub stage: CheckStage,
-    /// Only in this group.
-    pub group: Option<GroupName>,
-    /// How long the whole check may take.
-    pub timeout: Option<Span>,
-    /// How often it is asked again after "unhealthy".
-    #[serde(default)]
-    pub retries: u32,
-    /// How long between two attempts.
-    pub interval: Option<Span>,
-    /// The status that `http` must answer; any 2xx by default.
-    pub status: Option<u16>,
-    /// What the body of `http` must contain.
-    pub body: Option<String>,
-    /// Where `http` is asked from.
-    pub from: Option<CheckFrom>,
-    /// How long `service` must stay up.
-    pub stay_up: Option<Span>,
-}
-
-/// After which stage a check is asked.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum CheckStage {
-    /// After the version was put beside the live one.
-    Fetch,
-    /// After the switch, before the restart.
-    Promote,
-    /// After the restart.
-    #[default]
-    Check,
-}
-
-impl From<CheckStage> for Stage {
-    fn from(stage: CheckStage) -> Self {
-        match stage {
-            CheckStage::Fetch => Self::Fetch,
-            CheckStage::Promote => Self::Promote,
-            CheckStage::Check => Self::Check,
-        }
-    }
-}
-
-/// Where an HTTP check is asked from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum CheckFrom {
-    /// The host itself.
-    Host,
-    /// The deployer's machine.
-    Deployer,
 }
 
 /// `[[step]]`

@@ -1,23 +1,20 @@
-//! From `[restart]`, `[[check]]` and `[[step]]` to what restarts services and asks for their
-//! health.
+//! From `[restart]` and `[[step]]` to what restarts services and runs the app's own steps.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use deploy_core::{
-    backend::{Checker, Restarter},
-    plan::{CheckPolicy, StepMoment, StepPolicy},
-    run::{OwnedCheck, OwnedStep},
+    backend::Restarter,
+    plan::{StepMoment, StepPolicy},
+    run::OwnedStep,
 };
 use deploy_ssh::{
-    CheckUrl, CommandCheck, CommandStep, HttpCheck, HttpFrom, Method, PortCheck, RestartOptions,
-    ScriptCheck, ServiceCheck, ServiceName, ServiceRestarter, Surroundings, session::Sessions,
+    CommandStep, Method, RestartOptions, ServiceName, ServiceRestarter, Surroundings,
+    session::Sessions,
 };
 
 use super::over_ssh::STEP;
 use crate::{
-    config::{
-        CheckFrom, CheckSection, ConfigError, Loaded, RestartMethod, RestartSection, StepStage,
-    },
+    config::{ConfigError, Loaded, RestartMethod, RestartSection, StepStage},
     error::CommandError,
 };
 
@@ -67,70 +64,6 @@ fn methods(loaded: &Loaded, section: &RestartSection) -> Result<Vec<Method>, Com
         RestartMethod::Hup => Method::Hup,
     };
     Ok(services.into_iter().map(method).collect())
-}
-
-/// What is checked, in order.
-pub(super) fn checks(loaded: &Loaded, hosts: &Hosts) -> Result<Vec<OwnedCheck>, CommandError> {
-    let sections = loaded.config.check.iter().enumerate();
-    sections
-        .map(|(index, section)| {
-            let checker = checker(loaded, hosts, index, section)?;
-            Ok(OwnedCheck { policy: policy(section), checker })
-        })
-        .collect()
-}
-
-fn policy(section: &CheckSection) -> CheckPolicy {
-    let mut policy = CheckPolicy::new(section.name.as_str());
-    policy.stage = section.stage.into();
-    policy.group.clone_from(&section.group);
-    policy.retries = section.retries;
-    if let Some(span) = section.timeout {
-        policy.timeout = span.0;
-    }
-    if let Some(span) = section.interval {
-        policy.interval = span.0;
-    }
-    policy
-}
-
-fn checker(
-    loaded: &Loaded,
-    hosts: &Hosts,
-    index: usize,
-    section: &CheckSection,
-) -> Result<Arc<dyn Checker>, CommandError> {
-    let index = index.to_string();
-    let refuse = |key: &str, error: &dyn std::fmt::Display| {
-        CommandError::from(loaded.refuse(&["check", &index, key], error.to_string()))
-    };
-    let (sessions, surroundings) = (hosts.sessions.clone(), hosts.surroundings.clone());
-    if let Some(port) = section.port {
-        return Ok(Arc::new(PortCheck::new(sessions, port)));
-    }
-    if let Some(url) = &section.http {
-        let url = CheckUrl::new(url.as_str()).map_err(|error| refuse("http", &error))?;
-        let mut check = HttpCheck::new(sessions, url);
-        check.status = section.status;
-        check.body.clone_from(&section.body);
-        check.from = match section.from {
-            Some(CheckFrom::Deployer) => HttpFrom::Deployer,
-            Some(CheckFrom::Host) | None => HttpFrom::Host,
-        };
-        return Ok(Arc::new(check));
-    }
-    if let Some(command) = &section.command {
-        return Ok(Arc::new(CommandCheck { sessions, surroundings, command: command.clone() }));
-    }
-    if let Some(script) = &section.script {
-        let check = ScriptCheck::new(sessions, surroundings, script.as_str());
-        return Ok(Arc::new(check.map_err(|error| refuse("script", &error))?));
-    }
-    let name = section.service.as_deref().unwrap_or_default();
-    let service = ServiceName::new(name).map_err(|error| refuse("service", &error))?;
-    let stay_up = section.stay_up.map_or(Duration::ZERO, |span| span.0);
-    let sudo = loaded.config.restart.as_ref().is_some_and(|restart| restart.sudo);
-    Ok(Arc::new(ServiceCheck { sessions, service, stay_up, sudo }))
 }
 
 /// The app's own steps around the switch, in order. Those of stage fetch are the transport's.

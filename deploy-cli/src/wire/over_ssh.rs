@@ -72,7 +72,7 @@ pub fn pipeline(
     let backend = Backend {
         transport: Arc::clone(&transport) as Arc<_>,
         restarters: health::restarters(&project.loaded, &hosts)?,
-        checks: health::checks(&project.loaded, &hosts)?,
+        checks: super::checks::checks(&project.loaded, &hosts)?,
         steps: health::steps(&project.loaded, &hosts),
     };
     let backend = (context.customize)(project, backend)?;

@@ -87,6 +87,25 @@ impl Place {
         fs::write(self.path("repo/deploy.toml"), text).unwrap();
     }
 
+    /// Changes `deploy.toml`.
+    pub fn reconfigure(&self, from: &str, to: &str) {
+        let path = self.path("repo/deploy.toml");
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(text.contains(from), "{text}");
+        fs::write(path, text.replace(from, to)).unwrap();
+    }
+
+    /// The first file below `directory` that holds `words`.
+    pub fn holds(&self, directory: &Path, words: &str) -> Option<PathBuf> {
+        fs::read_dir(directory).unwrap().flatten().find_map(|entry| match entry.path() {
+            path if path.is_dir() => self.holds(&path, words),
+            path => {
+                let text = fs::read(&path).unwrap_or_default();
+                String::from_utf8_lossy(&text).contains(words).then_some(path)
+            }
+        })
+    }
+
     /// Commits `content` as the file `version`, tags it `release/2026-01-0N/1`, and pushes both.
     pub fn version(&self, number: u32, content: &str) -> String {
         let tag = format!("release/2026-01-0{number}/1");

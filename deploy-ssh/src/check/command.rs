@@ -122,11 +122,18 @@ fn judge(ran: Result<Output, BackendError>) -> Result<Verdict, BackendError> {
             reason: ending(output.status),
             evidence: Some(output.evidence()).filter(|seen| !seen.is_empty()),
         }),
-        Err(error) if error.kind() == ErrorKind::TimedOut => Ok(Verdict::Unhealthy {
+        Err(error) => too_late(error),
+    }
+}
+
+/// A command that gave no answer in its time is unhealthy; every other error is one.
+pub(crate) fn too_late(error: BackendError) -> Result<Verdict, BackendError> {
+    match error.kind() {
+        ErrorKind::TimedOut => Ok(Verdict::Unhealthy {
             reason: "did not end in its time, and was killed".to_owned(),
             evidence: error.evidence().map(str::to_owned),
         }),
-        Err(error) => Err(error),
+        _ => Err(error),
     }
 }
 

@@ -6,7 +6,7 @@ use deploy_core::model::Target;
 use hyper::Uri;
 
 /// Stands for the target's host name.
-const TARGET: &str = "{target}";
+pub(super) const TARGET: &str = "{target}";
 
 /// The URL of an HTTP check: `http` or `https`, absolute, without a login. `{target}` in it stands
 /// for the target's host name.
@@ -36,14 +36,18 @@ impl CheckUrl {
 
     /// The URL for `target`.
     pub(super) fn of(&self, target: &Target) -> Option<Uri> {
-        let name = target.as_str();
-        let host = name.rsplit_once('@').map_or(name, |(_, host)| host);
-        // A port in the target's name is sshd's.
-        let host = match host.split_once(']') {
-            Some((address, _)) => format!("{address}]"),
-            None => host.split(':').next().unwrap_or_default().to_owned(),
-        };
-        self.0.replace(TARGET, &host).parse().ok()
+        self.0.replace(TARGET, &host_of(target)).parse().ok()
+    }
+}
+
+/// The host name of a target.
+pub(super) fn host_of(target: &Target) -> String {
+    let name = target.as_str();
+    let host = name.rsplit_once('@').map_or(name, |(_, host)| host);
+    // A port in the target's name is sshd's.
+    match host.split_once(']') {
+        Some((address, _)) => format!("{address}]"),
+        None => host.split(':').next().unwrap_or_default().to_owned(),
     }
 }
 

@@ -2,42 +2,24 @@
 
 /// How much of a body is read.
 pub(super) const MOST: usize = 1024 * 1024;
-/// How much of a body is shown.
-const SHOWN: usize = 200;
-
 /// What came back from a URL.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Answer {
-    /// An answer, with the beginning of its body.
-    Came { status: u16, body: Vec<u8> },
+    /// An answer, with the beginning of its body, and where it redirects to.
+    Came { status: u16, body: Vec<u8>, location: Option<String> },
     /// None, and why.
     None(String),
 }
 
 impl Answer {
-    /// What is wrong with it, if anything.
-    pub(super) fn fault(&self, status: Option<u16>, contains: Option<&str>) -> Option<String> {
-        let (came, body) = match self {
-            Self::Came { status, body } => (*status, body),
-            Self::None(why) => return Some(why.clone()),
-        };
-        let right = status.map_or((200..300).contains(&came), |status| status == came);
-        if !right {
-            let expected = status.map_or_else(|| "2xx".to_owned(), |status| status.to_string());
-            return Some(format!("status {came}, not {expected}{}", shown(body)));
+    /// The status and the place of a redirect.
+    pub(super) fn redirect(&self) -> Option<(u16, &str)> {
+        match self {
+            Self::Came { status: status @ (301 | 302 | 303 | 307 | 308), location, .. } => {
+                location.as_deref().map(|location| (*status, location))
+            }
+            _ => None,
         }
-        let wanted = contains?;
-        let found = wanted.is_empty()
-            || body.windows(wanted.len()).any(|window| window == wanted.as_bytes());
-        (!found).then(|| format!("status {came}, but no {wanted:?} in the body{}", shown(body)))
-    }
-}
-
-fn shown(body: &[u8]) -> String {
-    let text = String::from_utf8_lossy(&body[..body.len().min(SHOWN)]);
-    match text.trim() {
-        "" => String::new(),
-        text => format!(": {text}"),
     }
 }
 
@@ -49,13 +31,22 @@ pub(super) fn parse(bytes: &[u8]) -> Option<Answer> {
         let line = std::str::from_utf8(line).ok()?.strip_prefix("HTTP/")?;
         let status = line.split(' ').nth(1)?.trim().parse().ok()?;
         let (end, skip) = head_end(rest)?;
+        let location = location(&rest[..end]);
         rest = &rest[end + skip..];
         // 100 Continue and its like come before the answer.
         if !(100..200).contains(&status) {
             let body = rest[..rest.len().min(MOST)].to_vec();
-            return Some(Answer::Came { status, body });
+            return Some(Answer::Came { status, body, location });
         }
     }
+}
+
+fn location(head: &[u8]) -> Option<String> {
+    let head = String::from_utf8_lossy(head);
+    head.lines().find_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        name.eq_ignore_ascii_case("location").then(|| value.trim().to_owned())
+    })
 }
 
 fn head_end(bytes: &[u8]) -> Option<(usize, usize)> {
@@ -71,23 +62,7 @@ mod tests {
     use super::*;
 
     fn came(status: u16, body: &str) -> Answer {
-        Answer::Came { status, body: body.as_bytes().to_vec() }
-    }
-
-    #[test]
-    fn the_right_answer_has_no_fault() {
-        assert_eq!(came(204, "").fault(None, None), None);
-        assert_eq!(came(200, "v2 is up").fault(Some(200), Some("v2")), None);
-        assert_eq!(came(404, "").fault(Some(404), None), None);
-    }
-
-    #[test]
-    fn a_wrong_answer_is_told_with_its_body() {
-        let fault = came(503, "warming up\n").fault(None, None);
-        assert_eq!(fault.as_deref(), Some("status 503, not 2xx: warming up"));
-        let fault = came(200, "v1").fault(Some(200), Some("v2"));
-        assert_eq!(fault.as_deref(), Some("status 200, but no \"v2\" in the body: v1"));
-        assert!(came(301, "").fault(None, None).is_some());
+        Answer::Came { status, body: body.as_bytes().to_vec(), location: None }
     }
 
     #[test]
@@ -98,5 +73,13 @@ mod tests {
         for bad in ["", "curl: (7)", "HTTP/1.1", "HTTP/1.1 x\n\n", "HTTP/1.1 200 OK\n"] {
             assert_eq!(parse(bad.as_bytes()), None, "{bad:?}");
         }
+    }
+
+    #[test]
+    fn a_redirect_says_where_to() {
+        let answer = parse(b"HTTP/1.1 302 Found\r\nLOCATION:  /b?c=d \r\n\r\n").unwrap();
+        assert_eq!(answer.redirect(), Some((302, "/b?c=d")));
+        assert_eq!(parse(b"HTTP/1.1 304 Same\nLocation: /b\n\n").unwrap().redirect(), None);
+        assert_eq!(parse(b"HTTP/1.1 302 Found\nA: b\n\nLocation: /b").unwrap().redirect(), None);
     }
 }

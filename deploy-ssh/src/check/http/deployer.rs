@@ -3,32 +3,35 @@
 use std::sync::{Arc, OnceLock};
 
 use deploy_core::backend::{BackendError, ErrorKind};
-use hyper::Uri;
 use reqwest::{Client, Response, redirect::Policy};
 use rustls::{ClientConfig, crypto::ring};
 use rustls_platform_verifier::BuilderVerifierExt;
 
 use super::{
     answer::{Answer, MOST},
-    stream::told,
+    request::Question,
+    stream::{location, told},
 };
 
-/// Asks for `uri`; reads the body as far as it is of use.
-pub(super) async fn ask(
-    uri: &Uri,
-    whole_body: bool,
-    attempted: &str,
-) -> Result<Answer, BackendError> {
-    let client = client().map_err(|why| {
-        BackendError::new(ErrorKind::Broken, attempted)
-            .with_source(format!("cannot set up TLS: {why}"))
-    })?;
-    Ok(match client.get(uri.to_string()).send().await {
+/// Asks; reads the body as far as it is of use.
+pub(super) async fn ask(question: &Question, attempted: &str) -> Result<Answer, BackendError> {
+    let client = match &question.authorities {
+        Some(authorities) => &authorities.client,
+        None => client().map_err(|why| {
+            BackendError::new(ErrorKind::Broken, attempted)
+                .with_source(format!("cannot set up TLS: {why}"))
+        })?,
+    };
+    let request = client
+        .request(question.http_method(), question.uri.to_string())
+        .headers(question.headers().collect());
+    Ok(match request.send().await {
         Ok(response) => {
             let status = response.status().as_u16();
-            let most = if whole_body { MOST } else { 1024 };
+            let location = location(response.headers());
+            let most = if question.whole_body { MOST } else { 1024 };
             match beginning(response, most).await {
-                Ok(body) => Answer::Came { status, body },
+                Ok(body) => Answer::Came { status, body, location },
                 Err(error) => Answer::None(format!("the answer broke off: {}", told(&error))),
             }
         }
@@ -45,7 +48,7 @@ async fn beginning(mut response: Response, most: usize) -> Result<Vec<u8>, reqwe
     Ok(bytes)
 }
 
-/// The one client: no redirects, no proxies, no connection kept for later.
+/// The client for all who trust whom the machine trusts: no redirects, no proxies, no connection kept for later.
 fn client() -> Result<&'static Client, &'static str> {
     static CLIENT: OnceLock<Result<Client, String>> = OnceLock::new();
     CLIENT.get_or_init(|| build().map_err(|error| told(&*error))).as_ref().map_err(String::as_str)
@@ -56,11 +59,16 @@ fn build() -> Result<Client, Box<dyn std::error::Error + Send + Sync>> {
         .with_safe_default_protocol_versions()?
         .with_platform_verifier()?
         .with_no_client_auth();
-    Ok(Client::builder()
+    Ok(client_with(tls)?)
+}
+
+/// A client that speaks TLS so.
+pub(super) fn client_with(tls: ClientConfig) -> Result<Client, reqwest::Error> {
+    Client::builder()
         .tls_backend_preconfigured(tls)
         .redirect(Policy::none())
         .no_proxy()
         .pool_max_idle_per_host(0)
         .user_agent(concat!("deploy/", env!("CARGO_PKG_VERSION")))
-        .build()?)
+        .build()
 }
