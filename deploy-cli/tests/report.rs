@@ -99,6 +99,7 @@ fn plan() -> Plan {
         version: Some(release(2).version),
         direction: Direction::Forward,
         groups: vec![canary, default],
+        absent: Vec::new(),
         allowance: Some(Allowance { failures: 2, of: 6 }),
         strategy: Strategy::default(),
         transitions: vec![

@@ -5,6 +5,7 @@
 //! [`Plan::inverse`]. A dry run is a plan that nobody runs.
 
 mod batch;
+mod behind;
 mod budget;
 mod change;
 mod check_policy;
@@ -21,6 +22,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 pub use batch::BatchSize;
+pub use behind::ServedWell;
 pub use budget::{Allowance, Amount, Budget, ParseAmountError};
 pub use change::{Change, Work};
 pub use check_policy::CheckPolicy;
@@ -54,6 +56,11 @@ pub struct Plan {
     pub direction: Direction,
     /// The groups, in order.
     pub groups: Vec<PlannedGroup>,
+    /// The targets that are named and left alone, since they could not be asked whether there is
+    /// anything to do ([`Goal::CatchUp`]). They count in no budget; a run that leaves any is not
+    /// complete.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub absent: Vec<Absent>,
     /// The budget of the run as a whole, if it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allowance: Option<Allowance>,
@@ -111,6 +118,16 @@ pub struct Lost {
     pub served: Served,
 }
 
+/// A target that is left alone, since it could not be asked whether there is anything to do.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Absent {
+    /// Its group.
+    pub group: GroupName,
+    /// Which, and why.
+    #[serde(flatten)]
+    pub lost: Lost,
+}
+
 impl Lost {
     /// How it ends: it is out, whatever becomes of the run.
     pub fn end(&self) -> End {
@@ -161,12 +178,13 @@ impl Plan {
             .flat_map(|group| group.batches.iter().flatten().map(move |change| (group, change)))
     }
 
-    /// All planned targets, lost ones included.
+    /// All targets that it names, lost and absent ones included.
     pub fn targets(&self) -> impl Iterator<Item = &Target> {
-        self.groups.iter().flat_map(|group| {
+        let planned = self.groups.iter().flat_map(|group| {
             let lost = group.lost.iter().map(|lost| &lost.target);
             group.batches.iter().flatten().map(|change| &change.target).chain(lost)
-        })
+        });
+        planned.chain(self.absent.iter().map(|absent| &absent.lost.target))
     }
 
     /// Whether running it would change no target.
@@ -179,6 +197,7 @@ impl Plan {
     pub fn inverse(&self) -> Self {
         let mut plan = self.clone();
         plan.version = None;
+        plan.absent.clear();
         plan.direction = match self.direction {
             Direction::Forward => Direction::Back,
             Direction::Back => Direction::Forward,

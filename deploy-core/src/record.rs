@@ -1,6 +1,7 @@
 //! What happened: events, the journal that keeps them, the summary that adds them up.
 
 mod clock;
+mod current;
 mod event;
 mod exit;
 mod journal;
@@ -10,6 +11,7 @@ mod run_id;
 mod summary;
 
 pub use clock::{Clock, SystemClock};
+pub use current::{Current, NoCurrentError};
 pub use event::{Command, Event, EventKind, RunInfo, StopCause};
 pub use exit::Exit;
 pub use journal::{FORMAT, Journal, JournalError, JournalReader, read_journal};

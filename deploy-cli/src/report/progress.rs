@@ -242,6 +242,7 @@ mod tests {
                 allowance: Allowance { failures: 0, of: 2 },
                 gate: Gate::default(),
             }],
+            absent: Vec::new(),
             allowance: None,
             strategy: Strategy::default(),
             transitions: Vec::new(),

@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    Budget, Change, Direction, Lost, Plan, PlannedCheck, PlannedGroup, PlannedStep, Stage,
+    Absent, Budget, Change, Direction, Lost, Plan, PlannedCheck, PlannedGroup, PlannedStep, Stage,
     Strategy, Transition, Work,
+    behind::{has_died, is_behind, is_in_order},
 };
 use crate::{
     backend::{ErrorKind, Live, Standing},
@@ -61,6 +62,24 @@ pub enum Goal {
     RollBack,
     /// All go back to this version, all at once.
     RollBackTo(Version),
+    /// Those that are behind this version come to serve it, group by group; the others are no part
+    /// of the plan. Only groups that are marked so are canaries: the version is proven.
+    CatchUp(Version),
+}
+
+impl Goal {
+    fn goes_back(&self) -> bool {
+        matches!(self, Self::RollBack | Self::RollBackTo(_))
+    }
+
+    fn version(&self) -> Option<&Version> {
+        match self {
+            Self::Deploy(version) | Self::RollBackTo(version) | Self::CatchUp(version) => {
+                Some(version)
+            }
+            Self::RollBack => None,
+        }
+    }
 }
 
 /// What the targets answered when they were asked what is live.
@@ -101,26 +120,27 @@ impl Plan {
         survey: &Survey,
         release: impl Fn(&Group, &Target, &Version) -> Result<Release, Failure>,
     ) -> Result<Self, PlanError> {
-        let groups = first_group_wins(&request.groups)?;
-        let back = !matches!(request.goal, Goal::Deploy(_));
-        let several = groups.len() > 1;
-        let named_canary = groups.iter().any(|group| group.canary);
+        let mut groups = first_group_wins(&request.groups)?;
+        let back = request.goal.goes_back();
+        let absent = match &request.goal {
+            Goal::CatchUp(version) => keep_behind(&mut groups, survey, version),
+            _ => Vec::new(),
+        };
+        let catches_up = matches!(request.goal, Goal::CatchUp(_));
+        let by_place = groups.len() > 1 && !groups.iter().any(|group| group.canary) && !catches_up;
         let mut planned = Vec::new();
         for (index, group) in groups.iter().enumerate() {
-            let canary = !back && (group.canary || (several && !named_canary && index == 0));
+            let canary = !back && (group.canary || (by_place && index == 0));
             planned.push(plan_group(request, survey, group, canary, &release));
         }
         let total: usize = groups.iter().map(|group| group.targets.len()).sum();
-        let version = match &request.goal {
-            Goal::Deploy(version) | Goal::RollBackTo(version) => Some(version.clone()),
-            Goal::RollBack => None,
-        };
         let mut plan = Self {
             app: request.app.clone(),
             environment: request.environment.clone(),
-            version,
+            version: request.goal.version().cloned(),
             direction: if back { Direction::Back } else { Direction::Forward },
             groups: planned,
+            absent,
             allowance: request
                 .strategy
                 .max_failures
@@ -134,6 +154,9 @@ impl Plan {
             warnings: Vec::new(),
         };
         plan.warnings = warnings(&plan, survey);
+        if let Goal::CatchUp(version) = &request.goal {
+            plan.warnings.extend(laid_out_otherwise(&request.groups, survey, version, &release));
+        }
         Ok(plan)
     }
 }
@@ -159,6 +182,26 @@ fn first_group_wins(groups: &[Group]) -> Result<Vec<Group>, PlanError> {
     if kept.is_empty() { Err(PlanError::NoTargets) } else { Ok(kept) }
 }
 
+/// Leaves those that are behind `version`. What could not be asked is taken out and returned.
+fn keep_behind(groups: &mut Vec<Group>, survey: &Survey, version: &Version) -> Vec<Absent> {
+    let mut absent = Vec::new();
+    for group in &mut *groups {
+        let name = group.name.clone();
+        group.targets.retain(|target| match survey.answers.get(target) {
+            Some(Ok(live)) => is_behind(live, version),
+            Some(Err(failure)) => {
+                let (target, failure) = (target.clone(), failure.clone());
+                let lost = Lost { target, failure, served: Served::NeverAsked };
+                absent.push(Absent { group: name.clone(), lost });
+                false
+            }
+            None => true,
+        });
+    }
+    groups.retain(|group| !group.targets.is_empty());
+    absent
+}
+
 fn plan_group(
     request: &PlanRequest,
     survey: &Survey,
@@ -180,7 +223,7 @@ fn plan_group(
         }
     }
     let planned = group.targets.len();
-    let back = !matches!(request.goal, Goal::Deploy(_));
+    let back = request.goal.goes_back();
     let size = if back { planned } else { group.batch.resolve(planned) };
     let allowance = match (back, canary) {
         (true, _) => super::Allowance { failures: planned, of: planned },
@@ -217,7 +260,7 @@ fn plan_target(
     let from = live.release().cloned();
     let good_now = from.as_ref().is_some_and(|from| live.is_good(from));
     let to = match &request.goal {
-        Goal::Deploy(version) => release(group, target, version)?,
+        Goal::Deploy(version) | Goal::CatchUp(version) => release(group, target, version)?,
         Goal::RollBackTo(version) => live
             .good
             .iter()
@@ -233,18 +276,13 @@ fn plan_target(
         _ => live.last_good_not_live().cloned(),
     };
     // A run that died or failed may have gone back here without the restart that belongs to it.
-    let settled = live.is_settled() && !has_died(live);
+    let settled = is_in_order(live);
     let work = match &from {
         Some(from) if *from == to && settled && !request.redeploy => Work::Nothing,
         Some(from) if *from == to => Work::Confirm,
         _ => Work::Move,
     };
     Ok(Change { target: target.clone(), from, to: Some(to), back, work })
-}
-
-/// Whether a run died on the target.
-fn has_died(live: &Live) -> bool {
-    live.claim.as_ref().is_some_and(|claim| claim.standing == Standing::Dead)
 }
 
 /// The last good release that is not live. But a way back that died after its switch is finished,
@@ -278,6 +316,34 @@ fn preflight(kind: ErrorKind, target: &Target, cause: &str, hint: Option<&str>) 
         hint: hint.map(str::to_owned),
         evidence: None,
     }
+}
+
+/// Where targets serve the version as an older configuration laid it out, those that catch up get
+/// it in another way.
+fn laid_out_otherwise(
+    groups: &[Group],
+    survey: &Survey,
+    version: &Version,
+    release: impl Fn(&Group, &Target, &Version) -> Result<Release, Failure>,
+) -> Option<String> {
+    let mut otherwise = BTreeSet::new();
+    for group in groups {
+        for target in &group.targets {
+            let Some(Ok(live)) = survey.answers.get(target) else { continue };
+            let same = |live: &Release| release(group, target, version).is_ok_and(|r| r == *live);
+            let served = live.release().filter(|_| !is_behind(live, version));
+            otherwise.extend(served.filter(|served| !same(served)).map(|_| target.as_str()));
+        }
+    }
+    let first = otherwise.first()?;
+    let more = match otherwise.len() {
+        1 => String::new(),
+        number => format!(" and {} more", number - 1),
+    };
+    Some(format!(
+        "{version} is laid out otherwise on {first}{more}: the configuration has changed since it \
+         was deployed there"
+    ))
 }
 
 fn warnings(plan: &Plan, survey: &Survey) -> Vec<String> {

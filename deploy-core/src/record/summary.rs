@@ -144,22 +144,23 @@ impl Summary {
     }
 
     fn plan(&mut self, plan: &Plan) {
-        let mut position = 0;
-        for group in &plan.groups {
-            let planned = group.batches.iter().flatten();
-            let planned = planned.map(|change| (&change.target, Some(change)));
+        let planned = plan.groups.iter().flat_map(|group| {
+            let changes = group.batches.iter().flatten();
+            let changes = changes.map(|change| (&change.target, Some(change)));
             let lost = group.lost.iter().map(|lost| (&lost.target, None));
-            for (target, change) in planned.chain(lost) {
-                let summary = TargetSummary {
-                    position,
-                    group: group.name.clone(),
-                    change: change.cloned(),
-                    stage: None,
-                    end: None,
-                };
-                self.targets.insert(target.clone(), summary);
-                position += 1;
-            }
+            changes.chain(lost).map(move |(target, change)| (&group.name, target, change))
+        });
+        let absent = plan.absent.iter();
+        let absent = absent.map(|absent| (&absent.group, &absent.lost.target, None));
+        for (position, (group, target, change)) in planned.chain(absent).enumerate() {
+            let summary = TargetSummary {
+                position,
+                group: group.clone(),
+                change: change.cloned(),
+                stage: None,
+                end: None,
+            };
+            self.targets.insert(target.clone(), summary);
         }
         self.plan = Some(Box::new(plan.clone()));
     }

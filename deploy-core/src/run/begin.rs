@@ -234,6 +234,7 @@ impl Run {
         if self.ledger.summary().plan.is_none() {
             self.ledger.emit(EventKind::Planned { plan: Box::new(plan.clone()) });
         }
+        self.tell_absent(&plan);
         let conductor = Conductor::new(
             &self.pipeline,
             &self.info,
@@ -242,7 +243,10 @@ impl Run {
             Arc::clone(&self.ask),
             self.stop.clone(),
         );
-        let (exit, reason) = conductor.conduct().await;
+        let (mut exit, reason) = conductor.conduct().await;
+        if exit == Exit::Complete && !plan.absent.is_empty() {
+            exit = Exit::Incomplete;
+        }
         if exit == Exit::Complete {
             self.complete(&plan).await;
         }
@@ -253,6 +257,9 @@ impl Run {
     /// already, which the deployer did not confirm, its targets end as not attempted.
     pub async fn refuse(mut self, refusal: Refusal) -> Summary {
         let plan = self.ledger.summary().plan.clone();
+        if let Some(plan) = &plan {
+            self.tell_absent(plan);
+        }
         for group in plan.iter().flat_map(|plan| &plan.groups) {
             let planned = group.batches.iter().flatten();
             let planned = planned.map(|change| (change.target.clone(), End::NotAttempted));
@@ -262,6 +269,14 @@ impl Run {
             }
         }
         self.end(refusal.exit, Some(refusal.reason)).await
+    }
+
+    /// Nothing is done to them, and nothing more will be known of them.
+    fn tell_absent(&mut self, plan: &Plan) {
+        for absent in &plan.absent {
+            let (target, end) = (absent.lost.target.clone(), absent.lost.end());
+            self.ledger.emit(EventKind::TargetFinished { target, end });
+        }
     }
 
     async fn complete(&mut self, plan: &Plan) {

@@ -263,7 +263,9 @@ impl Pipeline {
 
     /// A target that could not be reached is last known to serve what it did then.
     fn fill_in_last_known(&self, plan: &mut Plan) {
-        for lost in plan.groups.iter_mut().flat_map(|group| &mut group.lost) {
+        let lost = plan.groups.iter_mut().flat_map(|group| &mut group.lost);
+        let absent = plan.absent.iter_mut().map(|absent| &mut absent.lost);
+        for lost in lost.chain(absent) {
             let silent = matches!(lost.end(), End::Unreachable { served: Served::NeverAsked, .. });
             if let Some(served) = self.last_known.get(&lost.target).filter(|_| silent) {
                 lost.served = served.clone();

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic, also outside its own function")]
 
+mod catch_up;
 mod exit_codes;
 mod notes;
 mod properties;
