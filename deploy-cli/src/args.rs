@@ -65,6 +65,8 @@ pub enum Command {
     #[expect(missing_docs, reason = "the doc comment of the arguments is the help")]
     Rollback(commands::RollbackArgs),
     #[expect(missing_docs, reason = "the doc comment of the arguments is the help")]
+    CatchUp(commands::CatchUpArgs),
+    #[expect(missing_docs, reason = "the doc comment of the arguments is the help")]
     Status(commands::StatusArgs),
     #[expect(missing_docs, reason = "the doc comment of the arguments is the help")]
     History(commands::HistoryArgs),

@@ -1,5 +1,6 @@
 //! One file a command: its arguments, whose doc comment is the help, and what it does.
 
+mod catch_up;
 mod config;
 mod deploy;
 mod history;
@@ -18,6 +19,7 @@ mod tag;
 mod unlock;
 mod versions;
 
+pub use catch_up::CatchUpArgs;
 pub use config::ConfigArgs;
 pub use deploy::DeployArgs;
 pub use history::HistoryArgs;
@@ -53,6 +55,7 @@ pub(crate) async fn dispatch(context: &Context, command: &Command) -> Result<Exi
         Command::Tag(args) => tag::cmd_tag(context, args).await,
         Command::Plan(args) => plan::cmd_plan(context, args).await,
         Command::Deploy(args) => deploy::cmd_deploy(context, args).await,
+        Command::CatchUp(args) => catch_up::cmd_catch_up(context, args).await,
         Command::Rollback(args) => rollback::cmd_rollback(context, args).await,
         Command::Status(args) => status::cmd_status(context, args).await,
         Command::History(args) => history::cmd_history(context, args),

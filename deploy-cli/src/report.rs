@@ -13,5 +13,5 @@ pub use json::{JsonReporter, escape_json};
 pub use live::{LiveReporter, Screen};
 pub use plain::PlainReporter;
 pub use plan_view::plan_lines;
-pub use summary_view::{Finish, quoted, summary_lines};
+pub use summary_view::{Finish, exact, quoted, summary_lines};
 pub use teller::names;

@@ -44,7 +44,8 @@ pub(super) async fn run(context: &Context, wish: &Wish) -> Result<Exit, CommandE
     refuse_questions_nobody_can_answer(&request.groups, &request.goal, context, wish)?;
     told_before(context, &project, wish, &request.groups);
     let hold = Hold::take(context, &project, wish).await?;
-    go(Going { context, project: &project, wish, wired: &wired }, hold, &request).await
+    let whole = !wish.is_narrow();
+    go(Going { context, project: &project, wish, wired: &wired, whole }, hold, &request).await
 }
 
 /// What a run goes with.
@@ -54,6 +55,8 @@ pub(super) struct Going<'a> {
     pub(super) project: &'a Project,
     pub(super) wish: &'a Wish,
     pub(super) wired: &'a Wired,
+    /// Whether the whole fleet serves the version when the run ends complete.
+    pub(super) whole: bool,
 }
 
 /// Runs what `request` wants under the lock, to its summary.
@@ -62,7 +65,7 @@ pub(super) async fn go(
     hold: Hold,
     request: &PlanRequest,
 ) -> Result<Exit, CommandError> {
-    let Going { context, project, wish, wired } = going;
+    let Going { context, project, wish, wired, whole } = going;
     let Hold { run, stop, lock, signals, unechoed } = hold;
     let moved = match &wish.applied {
         Some(applied) => applied.moved(project).await?,
@@ -81,7 +84,7 @@ pub(super) async fn go(
         ask: Arc::new(deployer.clone()),
         stop: stop.clone(),
         // The success tag stands for the whole fleet (rule 9), never for some of its hosts.
-        on_complete: (!wish.is_narrow()).then(|| wired.completion()),
+        on_complete: whole.then(|| wired.completion()),
     });
     let driving = Driving { going, deployer: &deployer, stop: &stop };
     let summary = drive(&driving, begun, request, moved).await;
@@ -174,7 +177,7 @@ pub(super) fn refuse_questions_nobody_can_answer(
     context: &Context,
     wish: &Wish,
 ) -> Result<(), CommandError> {
-    if context.ui.can_ask() || wish.yes || !matches!(goal, Goal::Deploy(_)) {
+    if context.ui.can_ask() || wish.yes || matches!(goal, Goal::RollBack | Goal::RollBackTo(_)) {
         return Ok(());
     }
     // The last group's gate leads nowhere and is never asked.

@@ -25,6 +25,7 @@ pub fn plan_lines(plan: &Plan, builds: &[(String, String)], ui: &Ui) -> Vec<Stri
         lines.push(String::new());
         lines.extend(transition_lines(plan, transition, ui));
     }
+    lines.extend(absent_lines(plan, ui));
     let done = what_is_done(plan, builds);
     if !done.is_empty() {
         lines.push(String::new());
@@ -53,11 +54,15 @@ fn heading(plan: &Plan) -> String {
         }
         (None, _) => format!("roll back {app}{place}: each host to its last good version"),
     };
+    let absent = match plan.absent.len() {
+        0 => String::new(),
+        number => format!(", {number} not asked"),
+    };
     let changes = plan.changes().filter(|(_, change)| change.work != Work::Nothing).count();
     let hosts = count(plan.targets().count(), "host");
     let lost: usize = plan.groups.iter().map(|group| group.lost.len()).sum();
     let lost = if lost > 0 { format!(", {lost} CANNOT") } else { String::new() };
-    format!("{what} — {changes} of {hosts} to change{lost}")
+    format!("{what} — {changes} of {hosts} to change{lost}{absent}")
 }
 
 fn group_lines(plan: &Plan, group: &PlannedGroup, ui: &Ui) -> Vec<String> {
@@ -98,6 +103,21 @@ fn group_lines(plan: &Plan, group: &PlannedGroup, ui: &Ui) -> Vec<String> {
     }
     if let Some(gate) = gate(&group.gate) {
         lines.push(format!("  then: {gate}"));
+    }
+    lines
+}
+
+/// Those that are left alone, since nobody knows whether there is anything to do.
+fn absent_lines(plan: &Plan, ui: &Ui) -> Vec<String> {
+    let mut lines = Vec::new();
+    for absent in &plan.absent {
+        let lost = &absent.lost;
+        let told = super::failure::told(&lost.failure, &lost.target);
+        let line = format!("{}  left alone: {told}", display::line(lost.target.as_str()));
+        lines.push(ui.paint(ui.bad(), &line));
+    }
+    if !lines.is_empty() {
+        lines.insert(0, String::new());
     }
     lines
 }

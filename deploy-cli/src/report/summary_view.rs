@@ -234,7 +234,8 @@ fn finishing(summary: &Summary, finish: &Finish) -> String {
     let unfinished = summary.unfinished();
     let command = if is_back(summary) { "rollback" } else { "deploy" };
     let version = summary.plan.as_ref().and_then(|plan| plan.version.as_ref());
-    let version = version.map_or(String::new(), |version| format!(" {}", exact(version, finish)));
+    let version =
+        version.map_or(String::new(), |version| format!(" {}", exact(version, &finish.scheme)));
     let hosts = match unfinished.len() {
         number if number == summary.targets.len() && !finish.narrowed => String::new(),
         number if number <= NAMED => {
@@ -252,13 +253,13 @@ fn finishing(summary: &Summary, finish: &Finish) -> String {
 
 /// The name by which exactly this version is found again: its tag, where that is plain, else its
 /// id.
-fn exact(version: &Version, finish: &Finish) -> String {
+pub fn exact(version: &Version, scheme: &Scheme) -> String {
     let plain =
         |name: &str| name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._/+-".contains(&b));
     match &version.name {
         Some(name)
-            if finish.scheme != Scheme::Any
-                && finish.scheme.matches(name)
+            if *scheme != Scheme::Any
+                && scheme.matches(name)
                 && plain(name)
                 && !name.starts_with('-') =>
         {
@@ -284,28 +285,18 @@ mod tests {
 
     use super::*;
 
-    fn finish(scheme: Scheme) -> Finish {
-        Finish {
-            scheme,
-            options: String::new(),
-            allowed: String::new(),
-            narrowed: false,
-            running: false,
-        }
-    }
-
     fn version(name: Option<&str>) -> Version {
         Version { id: VersionId::new("0123456789abcdef").unwrap(), name: name.map(str::to_owned) }
     }
 
     #[test]
     fn only_a_plain_tag_of_the_scheme_is_exact() {
-        let dates = finish(Scheme::Date(DateTags { prefix: "release".into() }));
+        let dates = Scheme::Date(DateTags { prefix: "release".into() });
         let tag = "release/2026-01-01/1";
         assert_eq!(exact(&version(Some(tag)), &dates), tag);
         assert_eq!(exact(&version(Some("main")), &dates), "0123456789abcdef");
         assert_eq!(exact(&version(None), &dates), "0123456789abcdef");
-        let any = finish(Scheme::Any);
+        let any = Scheme::Any;
         for name in ["main", "v1", "$(reboot)", "-x", "a b"] {
             assert_eq!(exact(&version(Some(name)), &any), "0123456789abcdef", "{name}");
         }

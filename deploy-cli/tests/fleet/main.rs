@@ -9,6 +9,7 @@ mod claims;
 mod inert;
 mod interrupts;
 mod large_files;
+mod later;
 mod memory;
 mod network;
 mod rollout;

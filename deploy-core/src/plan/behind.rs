@@ -47,7 +47,7 @@ impl Survey {
 
 /// Whether a target is behind `version`. How that is laid out there does not matter.
 pub(super) fn is_behind(live: &Live, version: &Version) -> bool {
-    !live.release().is_some_and(|release| release.version.id == version.id) || !is_in_order(live)
+    live.release().is_none_or(|release| release.version.id != version.id) || !is_in_order(live)
 }
 
 /// Whether what it serves is used by its services: no run died here, and none failed on its way

@@ -28,7 +28,8 @@ fn untouched(ending: &Ending, names: &[&str]) {
     let calls = ending.fleet.calls();
     for name in names {
         let deeds = calls.iter().filter(|call| call.target == target(name));
-        assert!(deeds.clone().all(|call| call.deed == Deed::Live), "{name}: {:?}", deeds.last());
+        let deeds: Vec<Deed> = deeds.map(|call| call.deed).collect();
+        assert!(deeds.iter().all(|deed| *deed == Deed::Live), "{name}: {deeds:?}");
         assert!(!ending.summary.targets.contains_key(&target(name)), "{name} is planned");
     }
 }

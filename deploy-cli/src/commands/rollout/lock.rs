@@ -21,8 +21,7 @@ use crate::{
 
 /// The lock that is held, and what belongs to it as long as it is.
 pub(in crate::commands) struct Hold {
-    /// The run that it is held for.
-    pub(in crate::commands) run: RunId,
+    pub(super) run: RunId,
     pub(super) stop: Stop,
     pub(super) lock: Box<dyn LockGuard>,
     pub(super) signals: Signals,
@@ -44,6 +43,11 @@ impl Hold {
         let unechoed = context.ui.is_terminal().then(Unechoed::start);
         let lock = take_lock(context, project, &run, wish, &stop).await?;
         Ok(Self { run, stop, lock, signals, unechoed })
+    }
+
+    /// Gives the lock up, where nothing is run under it.
+    pub(in crate::commands) async fn release(self) -> Result<(), CommandError> {
+        Ok(self.lock.release().await?)
     }
 }
 

@@ -1,0 +1,116 @@
+//! `catch-up`: bring the hosts that are behind to what the others serve.
+
+mod choice;
+mod scene;
+
+use clap::Args;
+use deploy_core::{
+    model::{Group, VersionRef},
+    plan::{BatchSize, Goal, PlanRequest},
+    record::{Command, Exit},
+};
+
+use self::{choice::Choice, scene::Scene};
+use super::{
+    rollout::{self, Going, Hold, Wish},
+    selection::selected,
+    survey,
+};
+use crate::{
+    context::{Context, Project},
+    error::CommandError,
+    wire,
+};
+
+/// Bring the hosts that are behind to the version that the others serve, and touch nobody else
+///
+/// Which version that is, the record of runs says: the last that was deployed and not gone back
+/// from. More than half of the healthy hosts have to serve it, else nothing is done, and you are
+/// told how to choose. New hosts, repaired ones and those that a deploy could not reach are brought
+/// to it in groups and batches, checked, as by a deploy. Hosts that cannot be reached are named
+/// (exit code 6), and count in no budget.
+#[derive(Debug, Args)]
+pub struct CatchUpArgs {
+    /// The version, where record and hosts do not agree; a host has to serve it already
+    #[arg(long, value_name = "VERSION")]
+    to: Option<VersionRef>,
+    /// How many hosts of a group at once: a number, a percentage, or `all`
+    #[arg(long, value_name = "SIZE")]
+    batch: Option<BatchSize>,
+    /// Only these hosts: globs, h[01-20], !not, @FILE, @RUN/failed, separated by commas
+    #[arg(long, value_name = "HOSTS")]
+    hosts: Vec<String>,
+    /// Answer yes: to the first confirmation, and between groups
+    #[arg(short, long)]
+    yes: bool,
+    /// Why, for lock, journal and notifications
+    #[arg(short, long, value_name = "TEXT", default_value = "catch up")]
+    message: String,
+    /// Wait for the lock instead of giving up
+    #[arg(long)]
+    wait: bool,
+}
+
+/// Looks who is behind, and deploys to those.
+pub(crate) async fn cmd_catch_up(
+    context: &Context,
+    args: &CatchUpArgs,
+) -> Result<Exit, CommandError> {
+    let project = context.project()?;
+    let all = with_canary(wire::groups(&project.loaded)?);
+    let meant = selected(context, &project, &args.hosts, all.clone())?;
+    let wish = Wish {
+        hosts: args.hosts.clone(),
+        yes: args.yes,
+        message: Some(args.message.clone()),
+        wait: args.wait,
+        ..Wish::new(Command::Deploy)
+    };
+    project.state.make_for_app();
+    let wired = wire::pipeline(context, &project, true)?;
+    let hold = Hold::take(context, &project, &wish).await?;
+    let survey = survey::ask(context, &project, &wired, &all).await?;
+    let choice = Choice::make(&project, args.to.as_ref(), &survey).await?;
+    let scene = Scene::look(&project, &survey, meant, choice).await?;
+    if scene.behind.is_empty() {
+        wired.close().await;
+        hold.release().await?;
+        scene.tell_nothing_behind(context);
+        return Ok(if scene.silent.is_empty() { Exit::Complete } else { Exit::Incomplete });
+    }
+    scene.tell(context);
+    wired.admit(&scene.choice.version).await?;
+    let goal = Goal::CatchUp(scene.choice.version.clone());
+    rollout::refuse_questions_nobody_can_answer(&scene.groups_behind(), &goal, context, &wish)?;
+    rollout::told_before(context, &project, &wish, &scene.groups);
+    let whole = args.hosts.is_empty() && scene.ahead.is_empty();
+    let request = request(&project, goal, scene.groups, args.batch);
+    let going = Going { context, project: &project, wish: &wish, wired: &wired, whole };
+    rollout::go(going, hold, &request).await
+}
+
+/// The canary group is one by its place in the whole configuration, whoever is behind.
+fn with_canary(mut groups: Vec<Group>) -> Vec<Group> {
+    let several = groups.len() > 1 && !groups.iter().any(|group| group.canary);
+    if let Some(first) = groups.first_mut().filter(|_| several) {
+        first.canary = true;
+    }
+    groups
+}
+
+fn request(
+    project: &Project,
+    goal: Goal,
+    mut groups: Vec<Group>,
+    batch: Option<BatchSize>,
+) -> PlanRequest {
+    if let Some(batch) = batch {
+        groups.iter_mut().for_each(|group| group.batch = batch);
+    }
+    let config = &project.loaded.config;
+    PlanRequest {
+        environment: project.loaded.environment.clone(),
+        strategy: wire::strategy(&config.run),
+        ..PlanRequest::new(config.app.clone(), goal, groups)
+    }
+}

@@ -1,0 +1,106 @@
+//! Which version the hosts are brought to, and why.
+
+use deploy_core::{
+    backend::VersionSource,
+    model::{Version, VersionRef},
+    plan::{ServedWell, Survey},
+    record::{Current, NoCurrentError},
+};
+
+use crate::{
+    commands::history::fold, context::Project, error::CommandError, report::exact, state::Past,
+    wire,
+};
+
+/// The version that is chosen, and why.
+pub(super) struct Choice {
+    pub(super) version: Version,
+    pub(super) why: String,
+}
+
+impl Choice {
+    /// The version that is asked for, or the one that record and hosts agree on.
+    pub(super) async fn make(
+        project: &Project,
+        to: Option<&VersionRef>,
+        survey: &Survey,
+    ) -> Result<Self, CommandError> {
+        let served = survey.served_well();
+        let choice = match to {
+            Some(wanted) => Self::asked_for(project, wanted, &served).await?,
+            None => Self::agreed(project, &served)?,
+        };
+        // It may be long ago that it was deployed.
+        let id = VersionRef::Named(choice.version.id.to_string());
+        wire::lenient_source(project).resolve(&id).await?;
+        Ok(choice)
+    }
+
+    async fn asked_for(
+        project: &Project,
+        wanted: &VersionRef,
+        served: &[ServedWell],
+    ) -> Result<Self, CommandError> {
+        let version = wire::lenient_source(project).resolve(wanted).await?;
+        let Some(by) = served.iter().find(|served| served.version.id == version.id) else {
+            let options = &project.options;
+            let named = exact(&version, &wire::scheme(&project.loaded.config.version));
+            let problem = format!("no host that answers serves {version} in good order");
+            return Err(CommandError::refused(problem)
+                .hint(format!("deploy-cli deploy{options} {named} brings it to all hosts")));
+        };
+        Ok(Self { version, why: format!("asked for; {} serve it", share(by, served)) })
+    }
+
+    fn agreed(project: &Project, served: &[ServedWell]) -> Result<Self, CommandError> {
+        let record = Current::of(Past::all(&project.state).iter().map(fold));
+        let healthy: usize = served.iter().map(|served| served.targets.len()).sum();
+        let most = served.first().filter(|most| most.targets.len() * 2 > healthy);
+        match (&record, most) {
+            (Ok(current), Some(most)) if most.version.id == current.version.id => {
+                let why = format!("{}, and {} serve it", by_run(current), share(most, served));
+                Ok(Self { version: current.version.clone(), why })
+            }
+            _ => Err(disagreement(project, &record, served)),
+        }
+    }
+}
+
+fn by_run(current: &Current) -> String {
+    let did = if current.went_back { "went back to" } else { "deployed" };
+    format!("run {} {did} it", current.run)
+}
+
+/// `8 of 9 healthy hosts`
+fn share(by: &ServedWell, served: &[ServedWell]) -> String {
+    let healthy: usize = served.iter().map(|served| served.targets.len()).sum();
+    format!("{} of {healthy} healthy hosts", by.targets.len())
+}
+
+fn disagreement(
+    project: &Project,
+    record: &Result<Current, NoCurrentError>,
+    served: &[ServedWell],
+) -> CommandError {
+    let by_record = match record {
+        Ok(current) => format!("{}: {}", current.version, by_run(current)),
+        Err(error) => error.to_string(),
+    };
+    let mut lines = vec![
+        "it is not clear which version is the current one".to_owned(),
+        format!("  by the record: {by_record}"),
+    ];
+    for by in served {
+        lines.push(format!("  by the hosts: {}: {} serve it", by.version, share(by, served)));
+    }
+    if served.is_empty() {
+        lines.push("  by the hosts: none that answers serves a good version".to_owned());
+    }
+    let mut error = CommandError::refused(lines.join("\n"));
+    let scheme = wire::scheme(&project.loaded.config.version);
+    for by in served {
+        let named = exact(&by.version, &scheme);
+        error = error.hint(format!("choose: deploy-cli catch-up{} --to {named}", project.options));
+    }
+    error
+}
