@@ -4,13 +4,17 @@
 //! `from` and `back` of each change are known beforehand, the way back is a plan like any other:
 //! [`Plan::inverse`]. A dry run is a plan that nobody runs.
 
+mod action;
 mod batch;
 mod behind;
 mod budget;
 mod change;
 mod check_policy;
 mod difference;
+mod goal;
+mod operation;
 mod planner;
+mod purpose;
 mod retry;
 mod saved;
 mod stage;
@@ -21,13 +25,16 @@ mod strategy;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+pub use action::Action;
 pub use batch::BatchSize;
 pub use behind::ServedWell;
 pub use budget::{Allowance, Amount, Budget, ParseAmountError};
 pub use change::{Change, Work};
 pub use check_policy::CheckPolicy;
 pub use difference::Difference;
-pub use planner::{Goal, PlanError, PlanRequest, Survey};
+pub use goal::Goal;
+pub use planner::{PlanError, PlanRequest, Survey};
+pub use purpose::Purpose;
 pub use retry::{Retry, Timeouts};
 pub use saved::SavedPlan;
 pub use stage::Stage;
@@ -52,6 +59,9 @@ pub struct Plan {
     /// The version, where it is one for all targets; a rollback may have one per target.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<Version>,
+    /// What it is for.
+    #[serde(default, skip_serializing_if = "Purpose::is_version")]
+    pub purpose: Purpose,
     /// Which way it goes.
     pub direction: Direction,
     /// The groups, in order.

@@ -7,6 +7,7 @@ pub mod conformance;
 mod fault;
 mod fleet;
 mod host;
+mod operate;
 mod serve;
 
 pub use fault::{Deed, Fault, Turn};

@@ -68,7 +68,7 @@ fn kinds() -> Vec<EventKind> {
     };
     let question = Question::RollBackAfterBreach { reason: "2 of 4".into(), touched: 2 };
     vec![
-        EventKind::RunStarted { info: info(FORMAT) },
+        EventKind::RunStarted { info: info(Command::Deploy.format()) },
         EventKind::GroupStarted { group: group.clone() },
         EventKind::BatchStarted { group: group.clone(), batch: 3 },
         EventKind::StageStarted {

@@ -2,8 +2,19 @@
 //!
 //! What each method does exactly, and which rights it needs, is told in `docs/health.md`.
 
+/// A script of ours about a service: what all of them share, and the files named.
+macro_rules! on_unit {
+    ($($path:literal),+) => {
+        concat!(
+            include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/restart/unit.sh")),
+            $(include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/", $path))),+
+        )
+    };
+}
+
 mod answer;
 mod method;
+mod operate;
 mod service_name;
 
 use async_trait::async_trait;
@@ -21,16 +32,9 @@ pub(crate) use answer::{Answer, Seen};
 pub use method::{Method, RestartOptions};
 pub use service_name::{ServiceName, ServiceNameError};
 
-/// A script of ours that begins with what all of them share.
-macro_rules! on_unit {
-    ($($path:literal),+) => {
-        concat!(include_str!("restart/unit.sh"), $(include_str!($path)),+)
-    };
-}
-
 const RUNNING: &str = on_unit!("restart/running.sh");
-const RESTART: &str = on_unit!("restart/restart.sh");
-const STOP: &str = on_unit!("restart/stop.sh");
+const RESTART: &str = on_unit!("restart/act.sh", "restart/restart.sh");
+const STOP: &str = on_unit!("restart/act.sh", "restart/stop.sh");
 const EVIDENCE: &str = on_unit!("restart/evidence.sh");
 pub(crate) const STAYS_UP: &str = on_unit!("check/service.sh");
 pub(crate) const IN_JOURNAL: &str = on_unit!("check/log/search.sh", "check/log/journal.sh");
@@ -39,7 +43,7 @@ pub(crate) const IN_JOURNAL: &str = on_unit!("check/log/search.sh", "check/log/j
 const HEAD: usize = 16 * 1024;
 const TAIL: usize = 48 * 1024;
 
-/// Makes one service use what was promoted.
+/// Makes one service use what was promoted, and operates it.
 ///
 /// Several services are several restarters, in order.
 ///
@@ -164,7 +168,7 @@ impl Restarter for ServiceRestarter {
 fn done(output: &Output, attempted: String) -> Result<(), BackendError> {
     match Answer::read(output, &attempted)? {
         Answer::Done => Ok(()),
-        Answer::Seen(_) | Answer::Starting(_) => {
+        Answer::Seen(_) | Answer::State(..) | Answer::Starting(_) => {
             Err(BackendError::new(ErrorKind::Broken, attempted)
                 .with_source("the answer is to another question"))
         }

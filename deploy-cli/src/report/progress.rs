@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use deploy_core::{
     model::{GroupName, Target},
-    plan::{Change, Direction, Plan, PlannedGroup, Stage, StepMoment, StepPlace, Work},
+    plan::{Change, Direction, Plan, PlannedGroup, Purpose, Stage, StepMoment, StepPlace, Work},
     record::{EventKind, StageOutcome},
 };
 
@@ -233,6 +233,7 @@ mod tests {
             app: App::new("mockbase").unwrap(),
             environment: None,
             version: None,
+            purpose: Purpose::Version,
             direction: Direction::Forward,
             groups: vec![PlannedGroup {
                 name: GroupName::new("default").unwrap(),

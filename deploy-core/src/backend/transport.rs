@@ -84,8 +84,9 @@ pub trait Transport: fmt::Debug + Send + Sync {
     ///
     /// # Guarantees
     /// Conditional (rule 12): only when the target serves `change.from`. When it already serves
-    /// `change.to` the answer is `Ok` and nothing is done. A damaged `change.to` that was served
-    /// before is rebuilt first.
+    /// `change.to` the answer is `Ok` and nothing is switched. A damaged `change.to` that was
+    /// served before is rebuilt first. In any case the target is held for `scope.run`, as by
+    /// `fetch`: services are operated under a promote to what is served already.
     ///
     /// # Errors
     /// `Conflict` when the target serves something else: names what, and by whom. `Claimed` when

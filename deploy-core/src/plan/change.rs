@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Action;
 use crate::model::{Release, Target};
 
 /// What happens to one target (rule 1). `None` stands for "nothing": the target is fresh, or goes
@@ -16,11 +17,11 @@ pub struct Change {
     pub to: Option<Release>,
     /// Where an automatic rollback returns it: `from` if that is good, else the last good.
     pub back: Option<Release>,
-    /// How much there is to do.
+    /// What there is to do.
     pub work: Work,
 }
 
-/// How much there is to do on a target (rule 3).
+/// What there is to do on a target (rule 3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Work {
@@ -30,6 +31,23 @@ pub enum Work {
     Confirm,
     /// It is brought to `to`.
     Move,
+    /// A command is run on it. What it serves is neither asked nor changed.
+    Run,
+    /// It serves `to`, and keeps it: its services are operated.
+    #[serde(untagged)]
+    Operate(Action),
+}
+
+impl Work {
+    /// Whether the run holds the target while it is at work there.
+    pub fn claims(self) -> bool {
+        matches!(self, Self::Confirm | Self::Move | Self::Operate(_))
+    }
+
+    /// Whether there is something that a rollback could undo.
+    pub fn can_be_undone(self) -> bool {
+        matches!(self, Self::Confirm | Self::Move)
+    }
 }
 
 impl Change {
@@ -47,7 +65,7 @@ impl Change {
             from: self.to.clone(),
             to: self.back.clone(),
             back: self.to.clone(),
-            work: if self.work == Work::Nothing { Work::Nothing } else { Work::Move },
+            work: if self.work.can_be_undone() { Work::Move } else { Work::Nothing },
         }
     }
 }

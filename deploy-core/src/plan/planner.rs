@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    Absent, Budget, Change, Direction, Lost, Plan, PlannedCheck, PlannedGroup, PlannedStep, Stage,
-    Strategy, Transition, Work,
+    Absent, Budget, Change, Direction, Goal, Lost, Plan, PlannedCheck, PlannedGroup, PlannedStep,
+    Purpose, Stage, Strategy, Transition, Work,
     behind::{has_died, is_behind, is_in_order},
+    operation::{command, operation},
 };
 use crate::{
     backend::{ErrorKind, Live, Standing},
-    model::{App, Environment, Gate, Group, GroupName, Release, Target, Version},
+    model::{App, Environment, Group, GroupName, Release, Target, Version},
     record::{Failure, Served},
 };
 
@@ -53,35 +54,6 @@ impl PlanRequest {
     }
 }
 
-/// What is to become of the targets.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Goal {
-    /// All serve this version, group by group.
-    Deploy(Version),
-    /// Each goes back to its last good version that is not live, all at once.
-    RollBack,
-    /// All go back to this version, all at once.
-    RollBackTo(Version),
-    /// Those that are behind this version come to serve it, group by group; the others are no part
-    /// of the plan. Only groups that are marked so are canaries: the version is proven.
-    CatchUp(Version),
-}
-
-impl Goal {
-    fn goes_back(&self) -> bool {
-        matches!(self, Self::RollBack | Self::RollBackTo(_))
-    }
-
-    fn version(&self) -> Option<&Version> {
-        match self {
-            Self::Deploy(version) | Self::RollBackTo(version) | Self::CatchUp(version) => {
-                Some(version)
-            }
-            Self::RollBack => None,
-        }
-    }
-}
-
 /// What the targets answered when they were asked what is live.
 #[derive(Debug, Clone, Default)]
 pub struct Survey {
@@ -121,7 +93,7 @@ impl Plan {
         release: impl Fn(&Group, &Target, &Version) -> Result<Release, Failure>,
     ) -> Result<Self, PlanError> {
         let mut groups = first_group_wins(&request.groups)?;
-        let back = request.goal.goes_back();
+        let back = request.goal.is_back();
         let absent = match &request.goal {
             Goal::CatchUp(version) => keep_behind(&mut groups, survey, version),
             _ => Vec::new(),
@@ -138,6 +110,7 @@ impl Plan {
             app: request.app.clone(),
             environment: request.environment.clone(),
             version: request.goal.version().cloned(),
+            purpose: request.goal.purpose(),
             direction: if back { Direction::Back } else { Direction::Forward },
             groups: planned,
             absent,
@@ -223,7 +196,7 @@ fn plan_group(
         }
     }
     let planned = group.targets.len();
-    let back = request.goal.goes_back();
+    let back = request.goal.is_back();
     let size = if back { planned } else { group.batch.resolve(planned) };
     let allowance = match (back, canary) {
         (true, _) => super::Allowance { failures: planned, of: planned },
@@ -236,7 +209,7 @@ fn plan_group(
         batches: changes.chunks(size.max(1)).map(<[Change]>::to_vec).collect(),
         lost,
         allowance,
-        gate: if back { Gate::default() } else { group.gate.clone() },
+        gate: request.goal.gate(group),
     }
 }
 
@@ -247,6 +220,9 @@ fn plan_target(
     target: &Target,
     release: impl Fn(&Group, &Target, &Version) -> Result<Release, Failure>,
 ) -> Result<Change, Failure> {
+    if request.goal == Goal::Run {
+        return Ok(command(target));
+    }
     let live = match survey.answers.get(target) {
         Some(Ok(live)) => live,
         Some(Err(failure)) => return Err(failure.clone()),
@@ -254,8 +230,14 @@ fn plan_target(
             return Err(preflight(ErrorKind::Broken, target, "it was never asked", None));
         }
     };
-    if let Some(failure) = refusal(target, live) {
+    if let Some(failure) = claimed(target, live) {
         return Err(failure);
+    }
+    if let Goal::Operate(action) = request.goal {
+        return Ok(operation(action, target, live));
+    }
+    if !live.lacks.is_empty() {
+        return Err(preflight(ErrorKind::Rejected, target, &live.lacks.join("; "), None));
     }
     let from = live.release().cloned();
     let good_now = from.as_ref().is_some_and(|from| live.is_good(from));
@@ -266,10 +248,13 @@ fn plan_target(
             .iter()
             .find(|good| good.present && good.release.version.id == version.id)
             .map_or_else(|| release(group, target, version), |good| Ok(good.release.clone()))?,
-        Goal::RollBack => where_a_rollback_goes(live).cloned().ok_or_else(|| {
-            let why = "no good version to go back to";
-            preflight(ErrorKind::NotFound, target, why, Some("deploy a version to it instead"))
-        })?,
+        // The other goals are planned above.
+        Goal::RollBack | Goal::Operate(_) | Goal::Run => {
+            where_a_rollback_goes(live).cloned().ok_or_else(|| {
+                let why = "no good version to go back to";
+                preflight(ErrorKind::NotFound, target, why, Some("deploy a version to it instead"))
+            })?
+        }
     };
     let back = match &from {
         Some(from) if good_now => Some(from.clone()),
@@ -294,17 +279,12 @@ fn where_a_rollback_goes(live: &Live) -> Option<&Release> {
     unfinished.or_else(|| live.last_good_not_live())
 }
 
-/// Why a target that answered cannot be deployed to, if so.
-fn refusal(target: &Target, live: &Live) -> Option<Failure> {
-    if let Some(claim) = live.claim.as_ref().filter(|claim| claim.standing == Standing::Foreign) {
-        let why = format!("claimed by run {} of {} since {:.0}", claim.run, claim.who, claim.since);
-        let hint = "wait for that run, or, when it is dead for certain, `deploy-cli unlock`";
-        return Some(preflight(ErrorKind::Claimed, target, &why, Some(hint)));
-    }
-    if !live.lacks.is_empty() {
-        return Some(preflight(ErrorKind::Rejected, target, &live.lacks.join("; "), None));
-    }
-    None
+/// The failure that another run holds the target, if one does.
+fn claimed(target: &Target, live: &Live) -> Option<Failure> {
+    let claim = live.claim.as_ref().filter(|claim| claim.standing == Standing::Foreign)?;
+    let why = format!("claimed by run {} of {} since {:.0}", claim.run, claim.who, claim.since);
+    let hint = "wait for that run, or, when it is dead for certain, `deploy-cli unlock`";
+    Some(preflight(ErrorKind::Claimed, target, &why, Some(hint)))
 }
 
 fn preflight(kind: ErrorKind, target: &Target, cause: &str, hint: Option<&str>) -> Failure {
@@ -358,22 +338,36 @@ fn warnings(plan: &Plan, survey: &Survey) -> Vec<String> {
             ));
         }
     }
-    if plan.direction == Direction::Forward {
-        let first: Vec<&str> = plan
-            .changes()
-            .filter(|(_, change)| change.work != Work::Nothing && change.is_first_deploy())
-            .map(|(_, change)| change.target.as_str())
-            .collect();
-        if !first.is_empty() {
-            let named = &first[..first.len().min(10)];
-            let more = first.len() - named.len();
-            let more = if more == 0 { String::new() } else { format!(" and {more} more") };
-            warnings.push(format!("no way back: first deploy on {}{more}", named.join(", ")));
+    match plan.purpose {
+        Purpose::Version if plan.direction == Direction::Forward => {
+            let first = |change: &Change| change.work != Work::Nothing && change.is_first_deploy();
+            warnings
+                .extend(those(plan, first).map(|on| format!("no way back: first deploy on {on}")));
         }
+        Purpose::Operate(_) => {
+            let idle = |change: &Change| change.work == Work::Nothing;
+            warnings.extend(those(plan, idle).map(|on| format!("serve nothing, left alone: {on}")));
+            let lacks =
+                survey.answers.iter().filter_map(|(at, answer)| Some((at, answer.as_ref().ok()?)));
+            let told = lacks
+                .flat_map(|(at, live)| live.lacks.iter().map(move |lack| format!("{at}: {lack}")));
+            warnings.extend(told);
+        }
+        Purpose::Version | Purpose::Run => {}
     }
     for (target, answer) in &survey.answers {
         let notes = answer.iter().flat_map(|live| &live.notes);
         warnings.extend(notes.map(|note| format!("{target}: {note}")));
     }
     warnings
+}
+
+/// The targets whose change is such: the first ten by name, and how many there are besides.
+fn those(plan: &Plan, such: impl Fn(&Change) -> bool) -> Option<String> {
+    let targets = plan.changes().filter(|(_, change)| such(change));
+    let targets: Vec<&str> = targets.map(|(_, change)| change.target.as_str()).collect();
+    let named = &targets[..targets.len().min(10)];
+    let more = targets.len() - named.len();
+    let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+    (!targets.is_empty()).then(|| format!("{}{more}", named.join(", ")))
 }

@@ -63,7 +63,7 @@ impl Timeouts {
             Stage::Connect | Stage::Preflight => self.connect,
             Stage::Fetch => self.fetch,
             Stage::Promote | Stage::Rollback | Stage::Depool | Stage::Repool => self.promote,
-            Stage::Restart | Stage::Check => self.restart,
+            Stage::Restart | Stage::Check | Stage::Run => self.restart,
             Stage::Finalize => self.finalize,
         }
     }

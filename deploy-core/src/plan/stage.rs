@@ -20,7 +20,7 @@ pub enum Stage {
     Depool,
     /// The target is switched to the version.
     Promote,
-    /// The service is made to use it.
+    /// The service is made to use it, or is operated without another version.
     Restart,
     /// The service is asked whether it is healthy.
     Check,
@@ -30,6 +30,8 @@ pub enum Stage {
     Finalize,
     /// The target is brought back to where it was.
     Rollback,
+    /// A command of the deployer's own is run; no stage of a deploy.
+    Run,
 }
 
 impl Stage {
@@ -51,6 +53,7 @@ impl Stage {
             Self::Repool => "repool",
             Self::Finalize => "finalize",
             Self::Rollback => "rollback",
+            Self::Run => "run",
         }
     }
 }

@@ -11,7 +11,7 @@ use super::{End, Exit, Failure, RunId, StageOutcome};
 use crate::{
     backend::{Answer, Question},
     model::{App, Environment, GroupName, Target},
-    plan::{Plan, Stage},
+    plan::{Action, Plan, Stage},
 };
 
 /// Something that happened in a run.
@@ -190,7 +190,8 @@ pub enum EventKind {
 /// Who, what, where and why.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunInfo {
-    /// The journal's format ([`FORMAT`](super::FORMAT)), so that old journals stay readable.
+    /// The journal's format ([`Command::format`], at most [`FORMAT`](super::FORMAT)), so that old
+    /// journals stay readable.
     pub format: u32,
     /// The run.
     pub run: RunId,
@@ -221,7 +222,7 @@ impl RunInfo {
     /// A run of this process, in no environment and for no reason given.
     pub fn new(run: RunId, app: App, command: Command, who: impl Into<String>) -> Self {
         Self {
-            format: super::FORMAT,
+            format: command.format(),
             run,
             app,
             environment: None,
@@ -245,6 +246,21 @@ pub enum Command {
     Deploy,
     /// Brings the targets back.
     Rollback,
+    /// Runs a command on the targets.
+    Run,
+    /// Operates the targets' services.
+    #[serde(untagged)]
+    Service(Action),
+}
+
+impl Command {
+    /// The oldest format of the journal in which a run of this kind can be told.
+    pub fn format(self) -> u32 {
+        match self {
+            Self::Deploy | Self::Rollback => 1,
+            Self::Run | Self::Service(_) => 2,
+        }
+    }
 }
 
 /// What can stop a run, weakest first: a weaker cause never overrides a stronger one (rule 20).

@@ -7,9 +7,11 @@ use std::{
 
 use super::{Event, EventKind, ObserveError, Observer};
 
-/// The version of the journal's format. It is raised when an older reader would misread a newer
-/// journal; new kinds of events and new fields do not raise it.
-pub const FORMAT: u32 = 1;
+/// The newest format of the journal that this tool reads. It is raised when an older reader would
+/// misread a newer journal; new kinds of events and new fields do not raise it.
+///
+/// 1: deploys and rollbacks. 2: runs that operate services, and runs of a command.
+pub const FORMAT: u32 = 2;
 
 /// The longest line that a reader takes: the plan of a very large fleet fits; a hostile file of one
 /// endless line does not fill the memory.

@@ -123,6 +123,9 @@ pub enum End {
     Deployed,
     /// It served the version already, that was good, and its checks pass.
     Unchanged,
+    /// What was asked for was done, and what it serves is as before: its services were operated and
+    /// are healthy, or the command ended with success.
+    Done,
     /// It was touched, and is back and healthy.
     Reverted {
         /// Why it went back; `None` when it went back with the others.
@@ -159,15 +162,15 @@ impl End {
     /// failed does not.
     pub fn is_failure(&self) -> bool {
         match self {
-            Self::Deployed | Self::Unchanged | Self::NotAttempted => false,
+            Self::Deployed | Self::Unchanged | Self::Done | Self::NotAttempted => false,
             Self::Reverted { failure } => failure.is_some(),
             Self::Failed { .. } | Self::Unreachable { .. } | Self::Unknown { .. } => true,
         }
     }
 
-    /// Whether the target serves the version of the run, and is healthy.
+    /// Whether the target is where the run wants it, and healthy.
     pub fn is_success(&self) -> bool {
-        matches!(self, Self::Deployed | Self::Unchanged)
+        matches!(self, Self::Deployed | Self::Unchanged | Self::Done)
     }
 
     /// Why it failed, where it did.
@@ -177,7 +180,7 @@ impl End {
             Self::Failed { failure, .. }
             | Self::Unreachable { failure, .. }
             | Self::Unknown { failure, .. } => Some(failure),
-            Self::Deployed | Self::Unchanged | Self::NotAttempted => None,
+            Self::Deployed | Self::Unchanged | Self::Done | Self::NotAttempted => None,
         }
     }
 }

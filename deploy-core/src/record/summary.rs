@@ -9,7 +9,7 @@ use super::{End, Event, EventKind, Exit, Failure, RunInfo, Served, StopCause, ou
 use crate::{
     backend::ErrorKind,
     model::{GroupName, Release, Target},
-    plan::{Change, Plan, Stage},
+    plan::{Change, Plan, Stage, Work},
 };
 
 /// What a run came to so far. Starts [empty](Summary::default); each event is
@@ -67,6 +67,9 @@ pub struct Counts {
     pub deployed: usize,
     /// [`End::Unchanged`].
     pub unchanged: usize,
+    /// [`End::Done`].
+    #[serde(default)]
+    pub done: usize,
     /// [`End::Reverted`].
     pub reverted: usize,
     /// [`End::Failed`].
@@ -179,6 +182,7 @@ impl Summary {
             *match &target.end {
                 Some(End::Deployed) => &mut counts.deployed,
                 Some(End::Unchanged) => &mut counts.unchanged,
+                Some(End::Done) => &mut counts.done,
                 Some(End::Reverted { .. }) => &mut counts.reverted,
                 Some(End::Failed { .. }) => &mut counts.failed,
                 Some(End::Unreachable { .. }) => &mut counts.unreachable,
@@ -206,7 +210,9 @@ impl Summary {
                 change.map(|change| Some(Served::from(of(change).clone())))
             };
             match &summary.end {
-                Some(End::Deployed | End::Unchanged) => planned(|change| &change.to),
+                // A command may have changed anything, and nobody asked.
+                _ if change.is_some_and(|change| change.work == Work::Run) => None,
+                Some(End::Deployed | End::Unchanged | End::Done) => planned(|change| &change.to),
                 Some(End::Reverted { .. }) => planned(|change| &change.back),
                 Some(End::NotAttempted) => planned(|change| &change.from),
                 Some(End::Failed { served, .. } | End::Unreachable { served, .. }) => {

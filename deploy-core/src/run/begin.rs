@@ -14,7 +14,7 @@ use super::{
 use crate::{
     backend::{Ask, Cancel, Completion, LockGuard, Unattended},
     model::Target,
-    plan::{Difference, Plan, PlanRequest, SavedPlan, Stage, Survey},
+    plan::{Difference, Goal, Plan, PlanRequest, SavedPlan, Stage, Survey, Work},
     record::{End, EventKind, Exit, Failure, Observer, RunInfo, StageOutcome, StopCause, Summary},
 };
 
@@ -101,7 +101,7 @@ impl Run {
         Self { pipeline, info, lock, ledger, ask, stop, on_complete }
     }
 
-    /// Asks all targets what is live and makes the plan. Emits the connect and preflight stages,
+    /// Asks all targets what is live, unless only a command is to be run, and makes the plan. Emits the connect and preflight stages,
     /// and [`Planned`](EventKind::Planned). Touches nothing.
     ///
     /// # Errors
@@ -141,7 +141,11 @@ impl Run {
     }
 
     async fn make(&mut self, request: &PlanRequest) -> Result<(Plan, Survey), Refusal> {
-        let survey = self.connect(request).await?;
+        self.pipeline.refuse_impossible(request)?;
+        let survey = match request.goal {
+            Goal::Run => Survey::default(),
+            _ => self.connect(request).await?,
+        };
         let mut signals = self.stop.watch();
         let plan = tokio::select! {
             plan = self.pipeline.plan_from(request, &survey) => plan?,
@@ -213,7 +217,9 @@ impl Run {
     }
 
     fn tell_preflight(&mut self, plan: &Plan) {
-        for (_, change) in plan.changes() {
+        // Where a command is run nothing is looked at before.
+        let looked = plan.changes().filter(|(_, change)| change.work != Work::Run);
+        for (_, change) in looked {
             self.ledger.emit(started(&change.target, Stage::Preflight));
             self.ledger.emit(finished(&change.target, Stage::Preflight, None));
         }

@@ -1,5 +1,8 @@
 //! What a run needs: how each group's targets are acted upon, and the clock.
 
+mod operation;
+mod words;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -13,13 +16,13 @@ use super::{
 };
 use crate::{
     backend::{
-        Cancel, Changes, Checker, Discard, OutputSink, Relation, Restarter, Step, Transport,
-        VersionSource,
+        Cancel, Changes, Checker, Discard, Operator, OutputSink, Relation, Restarter, Step,
+        Transport, VersionSource,
     },
     model::{Group, GroupName, Target, Version, VersionId},
     plan::{
-        CheckPolicy, Direction, Plan, PlanRequest, PlannedCheck, PlannedStep, Retry, SavedPlan,
-        Stage, StepPolicy, Survey, Timeouts, Transition,
+        CheckPolicy, Direction, Goal, Plan, PlanRequest, Purpose, Retry, SavedPlan, Stage,
+        StepPolicy, Survey, Timeouts, Transition,
     },
     record::{Clock, End, Failure, RunId, Served, Summary, SystemClock},
 };
@@ -35,6 +38,8 @@ pub struct Backend {
     pub checks: Vec<OwnedCheck>,
     /// The app's own steps, in order.
     pub steps: Vec<OwnedStep>,
+    /// The services that can be operated without another version, in order.
+    pub operators: Vec<Arc<dyn Operator>>,
 }
 
 impl Backend {
@@ -45,6 +50,7 @@ impl Backend {
             restarters: Vec::new(),
             checks: Vec::new(),
             steps: Vec::new(),
+            operators: Vec::new(),
         }
     }
 
@@ -66,6 +72,13 @@ impl Backend {
     #[must_use]
     pub fn with_step(mut self, policy: StepPolicy, step: impl Step + 'static) -> Self {
         self.steps.push(OwnedStep { policy, step: Arc::new(step) });
+        self
+    }
+
+    /// Operates one more service, after those before.
+    #[must_use]
+    pub fn with_operator(mut self, operator: impl Operator + 'static) -> Self {
+        self.operators.push(Arc::new(operator));
         self
     }
 }
@@ -206,16 +219,29 @@ impl Pipeline {
         who: &str,
         cancel: &Cancel,
     ) -> Result<SavedPlan, Refusal> {
+        self.refuse_impossible(request)?;
         let strategy = &request.strategy;
-        let survey = self
-            .survey(&request.groups, &strategy.timeouts, &strategy.retry, as_run, who, cancel)
-            .await;
+        let survey = match request.goal {
+            Goal::Run => Survey::default(),
+            _ => {
+                let (timeouts, retry) = (&strategy.timeouts, &strategy.retry);
+                self.survey(&request.groups, timeouts, retry, as_run, who, cancel).await
+            }
+        };
         if cancel.is_cancelled() {
             return Err(Refusal::interrupted());
         }
         let mut plan = self.plan_from(request, &survey).await?;
         admit(&mut plan, allow)?;
         Ok(SavedPlan::new(plan, &survey))
+    }
+
+    /// Refuses, before anybody is asked, what the backends cannot do.
+    pub(super) fn refuse_impossible(&self, request: &PlanRequest) -> Result<(), Refusal> {
+        let Goal::Operate(action) = request.goal else { return Ok(()) };
+        request.groups.iter().try_for_each(|group| {
+            operation::refuse_impossible(action, group, self.backend(&group.name))
+        })
     }
 
     /// Begins a run under a lock that the caller holds. Emits
@@ -255,8 +281,11 @@ impl Pipeline {
                 .map_err(|error| Failure::from_error(Stage::Preflight, target, &error))
         };
         let mut plan = Plan::make(request, survey, release)?;
+        if let Purpose::Operate(_) = plan.purpose {
+            operation::refuse_idle(&plan)?;
+        }
         self.fill_in_last_known(&mut plan);
-        self.fill_in_words(&mut plan);
+        words::fill_in(&mut plan, |group| self.backend(group));
         self.fill_in_transitions(&mut plan).await;
         Ok(plan)
     }
@@ -270,37 +299,6 @@ impl Pipeline {
             if let Some(served) = self.last_known.get(&lost.target).filter(|_| silent) {
                 lost.served = served.clone();
             }
-        }
-    }
-
-    /// Says in words what is restarted, checked and run, where the request did not.
-    fn fill_in_words(&self, plan: &mut Plan) {
-        let names: BTreeSet<&GroupName> = plan.groups.iter().map(|group| &group.name).collect();
-        let mut backends: Vec<&Arc<Backend>> = Vec::new();
-        for backend in names.into_iter().map(|name| self.backend(name)) {
-            if !backends.iter().any(|seen| Arc::ptr_eq(seen, backend)) {
-                backends.push(backend);
-            }
-        }
-        if plan.restarts.is_empty() {
-            let restarters = backends.iter().flat_map(|backend| &backend.restarters);
-            plan.restarts = restarters.map(|restarter| restarter.describe()).collect();
-        }
-        if plan.checks.is_empty() {
-            let checks = backends.iter().flat_map(|backend| &backend.checks);
-            let words = |check: &OwnedCheck| PlannedCheck {
-                policy: check.policy.clone(),
-                asks: check.checker.describe(),
-            };
-            plan.checks = checks.map(words).collect();
-        }
-        if plan.steps.is_empty() && plan.direction == Direction::Forward {
-            let steps = backends.iter().flat_map(|backend| &backend.steps);
-            let words = |step: &OwnedStep| PlannedStep {
-                policy: step.policy.clone(),
-                does: step.step.describe(),
-            };
-            plan.steps = steps.map(words).collect();
         }
     }
 

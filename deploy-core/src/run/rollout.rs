@@ -15,7 +15,7 @@ use self::slot::{GroupState, Slot};
 use crate::{
     backend::{Answer, Question},
     model::GroupName,
-    plan::{Direction, Plan, Strategy},
+    plan::{Direction, Plan, Purpose, Strategy},
     record::{End, Exit, StopCause},
 };
 
@@ -60,11 +60,12 @@ pub struct Mishap {
 /// What is done on one target without a further decision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Job {
-    /// Bring the release beside the live one.
+    /// Hold the target, and bring the release beside the live one where another is to be served.
     Fetch,
     /// Run the steps that run once for all, before anything is promoted.
     Lead,
-    /// Promote, restart, check; for an unchanged target, only check.
+    /// Promote, restart, check; for an unchanged target, only check. Or operate services and check,
+    /// or run a command.
     Handle,
     /// Repeat the checks until the soak is over.
     Soak,
@@ -181,6 +182,7 @@ enum Phase {
 /// The state of one run of one plan.
 #[derive(Debug)]
 pub struct Rollout {
+    purpose: Purpose,
     forward: bool,
     strategy: Strategy,
     run_allowance: Option<crate::plan::Allowance>,
@@ -209,6 +211,7 @@ impl Rollout {
         let groups = plan.groups.iter().enumerate();
         let groups = groups.map(|(at, group)| GroupState::new(at, group, &mut slots)).collect();
         Self {
+            purpose: plan.purpose,
             forward: plan.direction == Direction::Forward,
             strategy: plan.strategy.clone(),
             run_allowance: plan.allowance,

@@ -6,6 +6,7 @@
 mod back;
 mod checks;
 mod forward;
+mod operate;
 mod promote;
 
 use std::{

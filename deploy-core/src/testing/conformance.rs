@@ -52,6 +52,7 @@ pub async fn all(harness: &dyn Harness) {
     promote_to_nothing(harness).await;
     finalize_marks_good_and_gives_up_the_claim(harness).await;
     only_good_is_marked(harness).await;
+    a_promote_of_what_is_served_holds_the_target(harness).await;
     a_claim_keeps_others_out(harness).await;
     a_claim_of_a_dead_run_is_taken_over(harness).await;
     pruning_spares_what_is_needed(harness).await;
@@ -160,6 +161,30 @@ pub async fn finalize_marks_good_and_gives_up_the_claim(harness: &dyn Harness) {
         let times = live.good.iter().filter(|good| good.release == first.release).count();
         assert_eq!(times, 1, "how often it is listed");
     }
+}
+
+/// A promote to what is served already switches nothing, and holds the target for the run.
+pub async fn a_promote_of_what_is_served_holds_the_target(harness: &dyn Harness) {
+    let bench = Bench::new(harness, "hold").await;
+    let [one, two, ..] = harness.versions();
+    bench.deploy(&one).await;
+    let before = bench.live().await;
+    let same = bench.change(Some(&one), Some(&one));
+    for attempt in 1..=2 {
+        bench.promote(&same, attempt).await.expect("promote what is served");
+        let live = bench.live().await;
+        let claim = live.claim.expect("the claim of the run");
+        assert_eq!((claim.run, claim.standing), (bench.run.clone(), Standing::Ours));
+        assert_eq!((live.serving, live.good), (before.serving.clone(), before.good.clone()));
+    }
+    let other = bench.as_other("hold-other");
+    let error = other.promote(&same, 1).await.expect_err("a promote of what another run holds");
+    assert_eq!(error.kind(), ErrorKind::Claimed, "{error}: {}", error.cause());
+    bench.finalize(&Closing::default(), 1).await;
+    let stale = other.change(Some(&two), Some(&two));
+    let error = other.promote(&stale, 1).await.expect_err("a promote of what is not served");
+    assert_eq!(error.kind(), ErrorKind::Conflict, "{error}: {}", error.cause());
+    assert_eq!(harness.served(&bench.target).await, Some(one.id), "in truth");
 }
 
 /// A run that ends badly gives up its claim, and makes nothing good (rule 2).

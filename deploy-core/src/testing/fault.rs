@@ -23,6 +23,10 @@ pub enum Deed {
     Evidence,
     /// [`Checker::check`](crate::backend::Checker::check).
     Check,
+    /// [`Operator::state`](crate::backend::Operator::state).
+    State,
+    /// [`Operator::operate`](crate::backend::Operator::operate).
+    Operate,
     /// [`Step::run`](crate::backend::Step::run).
     Step,
 }

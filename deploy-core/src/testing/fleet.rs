@@ -21,7 +21,8 @@ use crate::{
     run::{Backend, OwnedCheck},
 };
 
-/// A fleet in memory: transport, restarter and checker of its targets. Cheap to clone; all clones
+/// A fleet in memory: transport, restarter, operator and checker of its
+/// targets. Cheap to clone; all clones
 /// are the same fleet. A target exists from its first mention on, fresh and in good order.
 #[derive(Debug, Clone, Default)]
 pub struct Fleet(Arc<Mutex<State>>);
@@ -66,6 +67,7 @@ impl Fleet {
             restarters: vec![Arc::new(self.clone())],
             checks: vec![OwnedCheck { policy, checker: Arc::new(self.clone()) }],
             steps: Vec::new(),
+            operators: vec![Arc::new(self.clone())],
         }
     }
 

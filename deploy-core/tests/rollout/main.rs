@@ -5,6 +5,7 @@
 mod catch_up;
 mod exit_codes;
 mod notes;
+mod operation;
 mod properties;
 mod rig;
 mod rules_back;

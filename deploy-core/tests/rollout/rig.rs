@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use deploy_core::{
     backend::{Answer, Ask, BackendError, Cancel, LockGuard, Question},
     model::{App, Group, GroupName, Target, Version, VersionId},
-    plan::{Budget, Goal, PlanRequest, SavedPlan, Stage, Strategy},
+    plan::{Action, Budget, Goal, PlanRequest, SavedPlan, Stage, Strategy, Work},
     record::{
         Clock, Command, End, Event, EventKind, Exit, FORMAT, ObserveError, RunId, RunInfo,
         StageOutcome, Summary,
@@ -245,6 +245,10 @@ impl Story {
         self.go(goal).await.0
     }
 
+    pub async fn operate(self, action: Action) -> Ending {
+        self.go(Goal::Operate(action)).await.0
+    }
+
     pub async fn roll_back(self) -> Ending {
         self.go(Goal::RollBack).await.0
     }
@@ -323,6 +327,7 @@ impl Ending {
         match self.end(name) {
             End::Deployed => "deployed".into(),
             End::Unchanged => "unchanged".into(),
+            End::Done => "done".into(),
             End::Reverted { failure: None } => "reverted".into(),
             End::Reverted { failure: Some(failure) } => format!("reverted({})", failure.stage),
             End::Failed { failure, .. } => format!("failed({})", failure.stage),
@@ -421,9 +426,14 @@ impl Ending {
         for (target, summary) in &self.summary.targets {
             let host = self.fleet.host(target);
             let (Some(change), Some(end)) = (&summary.change, &summary.end) else { continue };
+            if change.work == Work::Run {
+                continue; // nobody asked what it serves
+            }
             let serves = |release: &Option<_>| host.release() == Option::as_ref(release);
             match end {
-                End::Deployed | End::Unchanged => assert!(serves(&change.to), "{target}: {end:?}"),
+                End::Deployed | End::Unchanged | End::Done => {
+                    assert!(serves(&change.to), "{target}: {end:?}")
+                }
                 End::Reverted { .. } => assert!(serves(&change.back), "{target}: {end:?}"),
                 End::NotAttempted => assert!(serves(&change.from), "{target}: {end:?}"),
                 End::Failed { served, .. } | End::Unreachable { served, .. } => {

@@ -2,6 +2,8 @@
 
 use deploy_core::backend::{BackendError, ErrorKind, Instance};
 
+use jiff::Timestamp;
+
 use crate::session::Output;
 
 /// The last line of a script of ours about a service.
@@ -11,6 +13,8 @@ pub(crate) enum Answer {
     Done,
     /// What runs now.
     Seen(Seen),
+    /// How it is, and since when.
+    State(Seen, Option<Timestamp>),
     /// It is on its way up, in this state.
     Starting(String),
     /// A right is missing: the user, the program, its arguments.
@@ -30,7 +34,8 @@ pub(crate) enum Answer {
 /// What runs, as `running.sh` saw it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Seen {
-    active: bool,
+    state: String,
+    sub: String,
     id: String,
     process: String,
 }
@@ -38,7 +43,18 @@ pub(crate) struct Seen {
 impl Seen {
     /// What was seen, for the engine.
     pub(crate) fn instance(&self) -> Instance {
-        Instance { active: self.active, mark: format!("{} {}", self.id, self.process) }
+        let active = matches!(self.state.as_str(), "active" | "activating" | "reloading");
+        Instance { active, mark: format!("{} {}", self.id, self.process) }
+    }
+
+    /// What its manager says: `active`, `failed`.
+    pub(crate) fn state(&self) -> String {
+        self.state.clone()
+    }
+
+    /// The same, more finely; empty where there is nothing finer.
+    pub(crate) fn sub(&self) -> String {
+        if self.sub == "-" { String::new() } else { self.sub.clone() }
     }
 
     /// The invocation id and the process that were noted; a dash for what is not known.
@@ -73,6 +89,10 @@ impl Answer {
         Some(match word {
             "done" => Self::Done,
             "seen" => Self::Seen(parse_seen(rest)?),
+            "state" => {
+                let (seen, since) = rest.rsplit_once(' ')?;
+                Self::State(parse_seen(seen)?, parse_since(since)?)
+            }
             "starting" => Self::Starting(rest.to_owned()),
             "denied" => {
                 let mut words = rest.splitn(3, ' ').map(str::to_owned);
@@ -91,7 +111,7 @@ impl Answer {
     pub(crate) fn into_error(self, attempted: String, output: &Output) -> BackendError {
         let error = |kind| BackendError::new(kind, attempted);
         match self {
-            Self::Done | Self::Seen(_) | Self::Starting(_) => {
+            Self::Done | Self::Seen(_) | Self::State(..) | Self::Starting(_) => {
                 error(ErrorKind::Broken).with_source("the answer is to another question")
             }
             Self::Denied { user, program, args } => error(ErrorKind::Denied)
@@ -123,15 +143,33 @@ impl Answer {
 /// Reads `MANAGER LOAD ACTIVE SUB ID PROCESS`.
 fn parse_seen(line: &str) -> Option<Seen> {
     let words: Vec<&str> = line.split(' ').collect();
-    let [_manager, _load, active, _sub, id, process] = words[..] else { return None };
+    let [_manager, _load, state, sub, id, process] = words[..] else { return None };
     let plain = |mark: &str| {
         mark == "-" || mark.len() <= 64 && mark.bytes().all(|b| b.is_ascii_hexdigit() || b == b':')
     };
     if !plain(id) || !plain(process) {
         return None;
     }
-    let active = matches!(active, "active" | "activating" | "reloading");
-    Some(Seen { active, id: id.to_owned(), process: process.to_owned() })
+    let word = |word: &str| {
+        (1..=32).contains(&word.len())
+            && word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+    };
+    if !word(state) || !word(sub) {
+        return None;
+    }
+    let owned = str::to_owned;
+    Some(Seen { state: owned(state), sub: owned(sub), id: owned(id), process: owned(process) })
+}
+
+/// Reads a moment: as RFC 3339, in seconds since 1970 after an `@`, or a dash.
+fn parse_since(text: &str) -> Option<Option<Timestamp>> {
+    if text == "-" {
+        return Some(None);
+    }
+    match text.strip_prefix('@') {
+        Some(seconds) => Some(Some(Timestamp::from_second(seconds.parse().ok()?).ok()?)),
+        None => Some(Some(text.parse().ok()?)),
+    }
 }
 
 #[cfg(test)]
@@ -152,6 +190,21 @@ mod tests {
     }
 
     #[test]
+    fn a_state_has_its_words_and_its_moment() {
+        let state = |since: &str| {
+            let line = format!("state systemd loaded failed failed 3f2c - {since}");
+            match Answer::parse(&line) {
+                Some(Answer::State(seen, since)) => (seen.state(), seen.sub(), since),
+                other => panic!("{other:?}"),
+            }
+        };
+        let at = Timestamp::from_second(1_433_945_703).unwrap();
+        assert_eq!(state("2015-06-10T14:15:03Z"), ("failed".into(), "failed".into(), Some(at)));
+        assert_eq!(state("@1433945703").2, Some(at));
+        assert_eq!(state("-").2, None);
+    }
+
+    #[test]
     fn a_lying_target_is_not_believed() {
         for bad in [
             "",
@@ -160,6 +213,10 @@ mod tests {
             "seen systemd loaded active running 3f2c",
             "seen systemd loaded active running $(x) 1:2",
             "seen systemd loaded active running 3f2c 1:2 3",
+            "seen systemd loaded \u{1b}[2J running 3f2c 1:2",
+            "state systemd loaded active running 3f2c 1:2",
+            "state systemd loaded active running 3f2c 1:2 yesterday",
+            "state systemd loaded active running 3f2c 1:2 @99999999999999999999",
             "denied deploy",
         ] {
             assert_eq!(Answer::parse(bad), None, "{bad:?}");

@@ -55,8 +55,8 @@ birth() {
 }
 
 look_systemd() {
-  shown=$(systemctl show -p LoadState -p ActiveState -p SubState -p Result -p InvocationID \
-    -p MainPID -p Type -p Job "$unit" 2>&1) || {
+  shown=$(TZ=UTC0 systemctl show -p LoadState -p ActiveState -p SubState -p Result -p InvocationID \
+    -p MainPID -p Type -p Job -p ActiveEnterTimestamp -p InactiveEnterTimestamp "$unit" 2>&1) || {
     printf '%s\n' "$shown" >&2
     end broken
   }
@@ -70,10 +70,16 @@ look_systemd() {
     MainPID) birth "${value:-0}" ;;
     Type) kind=$value ;;
     Job) job=${value:-0} ;;
+    ActiveEnterTimestamp) up_since=$value ;;
+    InactiveEnterTimestamp) down_since=$value ;;
     esac
   done <<SHOWN
 $shown
 SHOWN
+  case $active in
+  active | reloading) since=$up_since ;;
+  inactive | failed) since=$down_since ;;
+  esac
 }
 
 by_sudo() { [ "$sudo" = yes ] && [ "$(id -u)" != 0 ]; }
@@ -108,9 +114,10 @@ look_service() {
   done
 }
 
-# Sets load, active, sub, why (its result), id (of this start), proc, kind and job.
+# Sets load, active, sub, why (its result), id (of this start), proc, kind, job and since (as
+# systemd writes it, or a dash).
 look() {
-  load=loaded active=inactive sub=- why=- id=- proc=- kind=- job=0
+  load=loaded active=inactive sub=- why=- id=- proc=- kind=- job=0 since=- up_since= down_since=
   case $manager in
   systemd) look_systemd ;;
   service) look_service ;;

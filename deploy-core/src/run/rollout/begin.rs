@@ -1,7 +1,7 @@
 //! From the beginning to the first promote: rules 4, 6, 9 and 10.
 
 use super::{Decision, Job, Mishap, Phase, Rollout};
-use crate::{plan::Work, record::End};
+use crate::{plan::Purpose, record::End};
 
 impl Rollout {
     pub(super) fn begin(&mut self, out: &mut Vec<Decision>) {
@@ -14,7 +14,7 @@ impl Rollout {
         }
         if self.breach.is_none() && self.stop.is_none() {
             for at in 0..self.slots.len() {
-                if self.slots[at].end.is_none() && self.slots[at].work != Work::Nothing {
+                if self.slots[at].end.is_none() && self.slots[at].work.claims() {
                     self.slots[at].claimed = true;
                     self.start(at, Job::Fetch, out);
                 }
@@ -45,7 +45,11 @@ impl Rollout {
             };
             if let Some(group) = self.groups.iter().position(hopeless) {
                 let name = &self.groups[group].name;
-                let reason = format!("group {name}: none of its targets can be deployed to");
+                let what = match self.purpose {
+                    Purpose::Version => "can be deployed to",
+                    Purpose::Operate(_) | Purpose::Run => "can be reached and held",
+                };
+                let reason = format!("group {name}: none of its targets {what}");
                 self.breach(Some(group), reason, out);
             }
         }

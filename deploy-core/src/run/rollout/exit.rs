@@ -3,6 +3,7 @@
 use super::Rollout;
 use crate::{
     backend::ErrorKind,
+    plan::Purpose,
     record::{End, Exit, StopCause},
 };
 
@@ -13,6 +14,9 @@ impl Rollout {
     /// was deployed within the budget, that part is good, and the claimed target is one that
     /// failed.
     pub(super) fn exit(&self) -> Exit {
+        if !self.purpose.is_version() {
+            return self.exit_without_way_back();
+        }
         let ends = || self.slots.iter().filter_map(|slot| slot.end.as_ref());
         let touched = self.slots.iter().any(|slot| slot.ever_touched);
         let is_claimed = |end: &End| end.failure().is_some_and(|f| f.kind == ErrorKind::Claimed);
@@ -52,5 +56,37 @@ impl Rollout {
             };
         }
         if all_well && !self.finalize_failed { Exit::Complete } else { Exit::Incomplete }
+    }
+
+    /// The exit code where nothing can be taken back: services that were operated, a command that
+    /// was run. `Mixed` says that somebody must look: a service was left down, unhealthy or
+    /// unknown, or nobody knows how the command ended.
+    fn exit_without_way_back(&self) -> Exit {
+        let ends = || self.slots.iter().filter_map(|slot| slot.end.as_ref());
+        let touched = self.slots.iter().any(|slot| slot.ever_touched);
+        let is_claimed = |end: &End| end.failure().is_some_and(|f| f.kind == ErrorKind::Claimed);
+        if !touched && ends().any(is_claimed) {
+            return Exit::Locked;
+        }
+        match self.stop {
+            Some(StopCause::JournalLost) if touched => return Exit::Mixed,
+            Some(StopCause::JournalLost) => return Exit::Refused,
+            Some(_) => return Exit::Interrupted,
+            None => {}
+        }
+        let left_ill = self.slots.iter().any(|slot| match (&slot.end, self.purpose) {
+            (Some(End::Unknown { .. }), _) => true,
+            // A command that failed says so by itself: that is an answer.
+            (_, Purpose::Run) => false,
+            (Some(end), _) => slot.touched && end.is_failure(),
+            (None, _) => false,
+        });
+        if left_ill {
+            return Exit::Mixed;
+        }
+        if self.breach.is_some() && !touched && self.purpose != Purpose::Run {
+            return Exit::Refused;
+        }
+        if ends().all(End::is_success) { Exit::Complete } else { Exit::Incomplete }
     }
 }

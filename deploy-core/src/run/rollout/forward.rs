@@ -3,7 +3,7 @@
 use super::{Decision, Job, Mishap, Phase, Rollout};
 use crate::{
     backend::Question,
-    plan::{OnFailure, Work},
+    plan::{OnFailure, Purpose, Work},
     record::End,
 };
 
@@ -91,10 +91,19 @@ impl Rollout {
         out: &mut Vec<Decision>,
     ) {
         let Err(mishap) = result else {
-            let unchanged = self.slots[at].work == Work::Nothing;
-            self.slots[at].end = Some(if unchanged { End::Unchanged } else { End::Deployed });
+            let end = match self.slots[at].work {
+                Work::Nothing => End::Unchanged,
+                Work::Confirm | Work::Move => End::Deployed,
+                Work::Operate(_) | Work::Run => End::Done,
+            };
+            let is_watched = self.groups.iter().any(|group| group.gate.soak.is_some());
+            let is_final = match end {
+                End::Done => !is_watched,
+                _ => end == End::Unchanged,
+            };
+            self.slots[at].end = Some(end);
             self.groups[self.slots[at].group].well += 1;
-            if unchanged {
+            if is_final {
                 self.tell(at, out);
             }
             return;
@@ -119,7 +128,7 @@ impl Rollout {
         if !slot.touched {
             return self.tell(at, out);
         }
-        let revert = self.strategy.on_failure == OnFailure::Revert;
+        let revert = self.strategy.on_failure == OnFailure::Revert && slot.work.can_be_undone();
         if revert && !halted && self.breach.is_none() && self.stop.is_none() {
             self.start(at, Job::Revert, out);
         }
@@ -152,15 +161,19 @@ impl Rollout {
     }
 
     fn deployed(&self) -> Vec<usize> {
-        let deployed = |at: &usize| matches!(self.slots[*at].end, Some(End::Deployed));
+        let deployed = |at: &usize| matches!(self.slots[*at].end, Some(End::Deployed | End::Done));
         (0..self.slots.len()).filter(deployed).collect()
     }
 
     /// A group in which nobody ended well has failed, whatever its budget (rule 6).
     fn has_failed(&mut self, group: usize, out: &mut Vec<Decision>) -> bool {
-        if self.groups[group].well == 0 {
+        if self.groups[group].well == 0 && self.purpose != Purpose::Run {
             let name = &self.groups[group].name;
-            let reason = format!("group {name}: none of its targets is healthy on the version");
+            let what = match self.purpose {
+                Purpose::Operate(action) => format!("did the {action}"),
+                Purpose::Version | Purpose::Run => "is healthy on the version".to_owned(),
+            };
+            let reason = format!("group {name}: none of its targets {what}");
             self.breach(Some(group), reason, out);
         }
         self.breach.is_some() || self.stop.is_some()

@@ -47,9 +47,10 @@ impl Rollout {
         }
     }
 
-    /// The touched targets that are not back, last touched first.
+    /// The touched targets that are not back and can be, last touched first.
     fn to_bring_back(&self) -> Vec<usize> {
-        self.touched.iter().rev().copied().filter(|at| self.slots[*at].touched).collect()
+        let to_do = |at: &usize| self.slots[*at].touched && self.slots[*at].work.can_be_undone();
+        self.touched.iter().rev().copied().filter(to_do).collect()
     }
 
     pub(super) fn go_back(&mut self, out: &mut Vec<Decision>) {

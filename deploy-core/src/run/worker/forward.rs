@@ -11,6 +11,9 @@ use crate::{
 impl Post {
     /// Puts the release beside the live one; then the checks of that stage.
     pub(in crate::run) async fn fetch(&self) -> Result<(), Mishap> {
+        if let Work::Operate(_) = self.change.work {
+            return self.hold().await;
+        }
         let leave = Leave::Forward;
         let part =
             super::Part { rolling_back: self.site.back, ..self.part(Stage::Fetch, None, leave) };
@@ -40,13 +43,21 @@ impl Post {
         Ok(())
     }
 
-    /// Switches, restarts and checks. An unchanged target is only checked.
+    /// Switches, restarts and checks; an unchanged target is only checked. Or operates services, or
+    /// runs a command, where that is the work.
     pub(in crate::run) async fn handle(&self) -> Result<(), Mishap> {
         let leave = if self.site.back { Leave::Back } else { Leave::Forward };
         let served = || Served::from(self.change.to.clone());
-        if self.change.work == Work::Nothing {
-            let checked = self.checks(Stage::Check, leave).await;
-            return checked.map_err(|trouble| self.untouched(trouble));
+        match self.change.work {
+            // What serves nothing and is left so has nothing that could be healthy.
+            Work::Nothing if self.change.to.is_none() => return Ok(()),
+            Work::Nothing => {
+                let checked = self.checks(Stage::Check, leave).await;
+                return checked.map_err(|trouble| self.untouched(trouble));
+            }
+            Work::Operate(action) => return self.operate(action).await,
+            Work::Run => return self.run().await,
+            Work::Confirm | Work::Move => {}
         }
         if self.change.work == Work::Move {
             for owned in self.steps(StepMoment::BeforePromote, StepPlace::Each) {
