@@ -69,6 +69,10 @@ pub enum Command {
     #[expect(missing_docs, reason = "the doc comment of the arguments is the help")]
     Status(commands::StatusArgs),
     #[expect(missing_docs, reason = "the doc comment of the arguments is the help")]
+    Service(commands::ServiceArgs),
+    #[expect(missing_docs, reason = "the doc comment of the arguments is the help")]
+    Run(commands::RunArgs),
+    #[expect(missing_docs, reason = "the doc comment of the arguments is the help")]
     History(commands::HistoryArgs),
     #[expect(missing_docs, reason = "the doc comment of the arguments is the help")]
     Show(commands::ShowArgs),

@@ -10,8 +10,10 @@ mod lock;
 mod plan;
 mod rollback;
 mod rollout;
+mod run;
 mod saving;
 mod selection;
+mod service;
 mod show;
 mod status;
 mod survey;
@@ -27,6 +29,8 @@ pub use init::InitArgs;
 pub use lock::LockArgs;
 pub use plan::PlanArgs;
 pub use rollback::RollbackArgs;
+pub use run::RunArgs;
+pub use service::ServiceArgs;
 pub use show::ShowArgs;
 pub use status::StatusArgs;
 pub use tag::TagArgs;
@@ -58,6 +62,8 @@ pub(crate) async fn dispatch(context: &Context, command: &Command) -> Result<Exi
         Command::CatchUp(args) => catch_up::cmd_catch_up(context, args).await,
         Command::Rollback(args) => rollback::cmd_rollback(context, args).await,
         Command::Status(args) => status::cmd_status(context, args).await,
+        Command::Service(args) => service::cmd_service(context, args).await,
+        Command::Run(args) => run::cmd_run(context, args).await,
         Command::History(args) => history::cmd_history(context, args),
         Command::Show(args) => show::cmd_show(context, args).await,
         Command::Lock(args) => lock::cmd_lock(context, args),

@@ -9,7 +9,7 @@ use std::{
 };
 
 use deploy_core::{
-    plan::Plan,
+    plan::{Plan, Stage},
     record::{Event, EventKind, ObserveError, Observer},
 };
 
@@ -41,7 +41,9 @@ impl Touched {
 impl Observer for Touched {
     fn observe(&mut self, event: &Event) -> Result<(), ObserveError> {
         // A version that is live but not good is restarted without a promote.
-        if matches!(event.kind, EventKind::StageStarted { stage, .. } if stage.touches()) {
+        if matches!(event.kind, EventKind::StageStarted { stage, .. }
+            if stage.touches() || stage == Stage::Run)
+        {
             self.0.store(true, Ordering::SeqCst);
         }
         Ok(())

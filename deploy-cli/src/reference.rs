@@ -18,9 +18,20 @@ pub fn markdown() -> String {
     let global: Vec<&Arg> = cli.get_arguments().filter(|arg| arg.is_global_set()).collect();
     text.push_str("## Options of all commands\n\n");
     global.iter().for_each(|arg| argument(&mut text, arg));
-    for command in cli.get_subcommands().filter(|command| command.get_name() != "help") {
-        let _ = write!(text, "\n## {}\n\n", command.get_name());
-        about(&mut text, command);
+    commands(&mut text, &cli, "");
+    while text.ends_with("\n\n") {
+        text.pop();
+    }
+    text
+}
+
+/// The commands below `parent`, and those below them.
+fn commands(text: &mut String, parent: &Command, path: &str) {
+    let named = |command: &&Command| command.get_name() != "help" && !command.is_hide_set();
+    for command in parent.get_subcommands().filter(named) {
+        let path = format!("{path}{}", command.get_name());
+        let _ = write!(text, "\n## {path}\n\n");
+        about(text, command);
         let usage = command.clone().render_usage().to_string();
         let _ = writeln!(text, "    {}\n", usage.trim_start_matches("Usage: "));
         command
@@ -28,12 +39,9 @@ pub fn markdown() -> String {
             .filter(|arg| {
                 !arg.is_global_set() && !matches!(arg.get_id().as_str(), "help" | "version")
             })
-            .for_each(|arg| argument(&mut text, arg));
+            .for_each(|arg| argument(text, arg));
+        commands(text, command, &format!("{path} "));
     }
-    while text.ends_with("\n\n") {
-        text.pop();
-    }
-    text
 }
 
 fn about(text: &mut String, command: &Command) {

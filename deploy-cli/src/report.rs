@@ -1,5 +1,6 @@
 //! What a run looks like: all views are made from the same events.
 
+mod command;
 mod failure;
 mod json;
 mod live;
@@ -8,10 +9,13 @@ mod plan_view;
 mod progress;
 mod summary_view;
 mod teller;
+mod verdict;
 
+pub use command::{CommandReporter, Heard, command_lines, heard_lines};
 pub use json::{JsonReporter, escape_json};
 pub use live::{LiveReporter, Screen};
 pub use plain::PlainReporter;
 pub use plan_view::plan_lines;
 pub use summary_view::{Finish, exact, quoted, summary_lines};
 pub use teller::names;
+pub use verdict::command;

@@ -97,6 +97,7 @@ fn plan() -> Plan {
         app: App::new("mockbase").unwrap(),
         environment: None,
         version: Some(release(2).version),
+        purpose: deploy_core::plan::Purpose::Version,
         direction: Direction::Forward,
         groups: vec![canary, default],
         absent: Vec::new(),

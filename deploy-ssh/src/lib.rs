@@ -7,6 +7,7 @@
 //! - `transport`, with `layout`, `state` and `claim`: what lies on a host, and how a version gets
 //!   there, becomes live, and is told to be good.
 //! - `restart`, `check` and `step`: what is done around the switch, and what is asked after it.
+//!   `command`: what a deployer runs on hosts beside all that.
 //!
 //! A target named `local` is this machine, without SSH.
 
@@ -15,6 +16,7 @@
 mod cache;
 mod check;
 mod claim;
+mod command;
 mod git;
 mod layout;
 mod pack;
@@ -33,6 +35,7 @@ pub use check::{
     ScriptPathError, ServiceCheck,
 };
 pub use claim::RunProcess;
+pub use command::{NoCommandError, RemoteCommand, Said};
 pub use git::{GitOptions, GitSource};
 pub use layout::{BuildStep, Layout, LayoutError};
 pub use restart::{Method, RestartOptions, ServiceName, ServiceNameError, ServiceRestarter};

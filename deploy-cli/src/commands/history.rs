@@ -6,9 +6,17 @@ use clap::Args;
 use deploy_core::record::{Command, Exit, Summary, read_journal};
 
 use crate::{
-    config::short, context::Context, error::CommandError, report::escape_json, state::Past,
-    table::Table, time,
+    config::short,
+    context::Context,
+    error::CommandError,
+    report::{self, escape_json},
+    state::Past,
+    table::Table,
+    time,
 };
+
+/// How much of a command is shown in the list.
+const CLIPPED: usize = 48;
 
 /// List past runs, newest first
 #[derive(Debug, Args)]
@@ -42,7 +50,7 @@ pub(crate) fn cmd_history(context: &Context, args: &HistoryArgs) -> Result<Exit,
             what(&summary),
             summary.info.as_ref().map_or(String::new(), |info| info.who.clone()),
             outcome,
-            format!("{}/{}", counts.deployed + counts.unchanged, counts.planned),
+            format!("{}/{}", counts.deployed + counts.unchanged + counts.done, counts.planned),
             short(summary.duration),
             summary.info.and_then(|info| info.why).unwrap_or_default(),
         ]);
@@ -71,14 +79,24 @@ pub(super) fn fold(past: &Past) -> Summary {
 /// What it did: `deploy v2`.
 pub(super) fn what(summary: &Summary) -> String {
     let command = match summary.info.as_ref().map(|info| info.command) {
-        Some(Command::Rollback) => "rollback",
-        Some(_) => "deploy",
-        None => "?",
+        Some(Command::Rollback) => "rollback".to_owned(),
+        Some(Command::Service(action)) => format!("service {action}"),
+        Some(Command::Run) => clipped(report::command(summary)),
+        Some(_) => "deploy".to_owned(),
+        None => "?".to_owned(),
     };
     match summary.plan.as_ref().and_then(|plan| plan.version.as_ref()) {
         Some(version) => format!("{command} {version}"),
-        None => command.to_owned(),
+        None => command,
     }
+}
+
+/// The beginning of a long command; `show` has the whole.
+fn clipped(command: String) -> String {
+    if command.chars().count() <= CLIPPED {
+        return command;
+    }
+    command.chars().take(CLIPPED - 1).chain(['…']).collect()
 }
 
 /// How a run ended, in a word or few.
@@ -87,7 +105,11 @@ fn outcome(summary: &Summary, past: &Past) -> String {
         Some(Exit::Complete) => "complete".into(),
         Some(Exit::Incomplete) => "incomplete".into(),
         Some(Exit::RolledBack) => "rolled back".into(),
-        Some(Exit::Mixed) => "MIXED".into(),
+        Some(Exit::Mixed) => match summary.info.as_ref().map(|info| info.command) {
+            Some(Command::Service(_)) => "NOT WELL".into(),
+            Some(Command::Run) => "UNKNOWN".into(),
+            _ => "MIXED".into(),
+        },
         Some(Exit::Interrupted) => "interrupted".into(),
         Some(Exit::Locked) => "locked".into(),
         Some(Exit::Refused | Exit::Usage) => "refused".into(),

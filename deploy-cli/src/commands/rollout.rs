@@ -1,4 +1,4 @@
-//! What `deploy` and `rollback` share: lock, plan, confirmation, run, summary.
+//! What `deploy`, `rollback` and `service` share: lock, plan, confirmation, run, summary.
 
 mod applied;
 mod last_run;
@@ -10,7 +10,7 @@ use std::{sync::Arc, time::Duration};
 use deploy_core::{
     model::Group,
     plan::{Difference, Goal, Plan, PlanRequest},
-    record::{Exit, FORMAT, Journal, Observer, RunId, RunInfo, StopCause, Summary},
+    record::{Exit, Journal, Observer, RunId, RunInfo, StopCause, Summary},
     run::{Allowances, Begin, Run, Stop},
 };
 
@@ -32,7 +32,7 @@ use crate::{
     wire::{self, Wired},
 };
 
-/// Runs a deploy or a rollback from the lock to the summary.
+/// Runs a deploy, a rollback or an operation of services from the lock to the summary.
 pub(super) async fn run(context: &Context, wish: &Wish) -> Result<Exit, CommandError> {
     let project = context.project()?;
     if let Some(applied) = &wish.applied {
@@ -177,7 +177,7 @@ pub(super) fn refuse_questions_nobody_can_answer(
     context: &Context,
     wish: &Wish,
 ) -> Result<(), CommandError> {
-    if context.ui.can_ask() || wish.yes || matches!(goal, Goal::RollBack | Goal::RollBackTo(_)) {
+    if context.ui.can_ask() || wish.yes || goal.is_back() {
         return Ok(());
     }
     // The last group's gate leads nowhere and is never asked.
@@ -213,7 +213,7 @@ pub(super) fn told_before(context: &Context, project: &Project, wish: &Wish, gro
 
 fn info(project: &Project, run: &RunId, wish: &Wish) -> RunInfo {
     RunInfo {
-        format: FORMAT,
+        format: wish.command.format(),
         run: run.clone(),
         app: project.loaded.config.app.clone(),
         environment: project.loaded.environment.clone(),

@@ -69,7 +69,7 @@ fn of_run(
         return Ok(Some(targets));
     }
     let counts = summary.counts();
-    let left = counts.planned - counts.deployed - counts.unchanged;
+    let left = counts.planned - counts.deployed - counts.unchanged - counts.done;
     Err(if left == 0 {
         let done = format!("nothing is left of run {run}: all of its hosts serve the version");
         CommandError::refused(done)
@@ -87,6 +87,7 @@ fn told_counts(counts: &Counts) -> String {
     let parts = [
         (counts.deployed, Ended::Deployed),
         (counts.unchanged, Ended::Unchanged),
+        (counts.done, Ended::Done),
         (counts.reverted, Ended::Reverted),
         (counts.failed, Ended::Failed),
         (counts.unreachable, Ended::Unreachable),

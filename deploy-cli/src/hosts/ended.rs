@@ -14,6 +14,8 @@ pub enum Ended {
     Deployed,
     /// They served it already.
     Unchanged,
+    /// Their services were operated, or a command ended with success there.
+    Done,
     /// They were touched, and went back.
     Reverted,
     /// They failed, and did not go back.
@@ -24,7 +26,7 @@ pub enum Ended {
     Unknown,
     /// Their turn never came.
     NotAttempted,
-    /// All that do not serve the version, whatever became of them.
+    /// All that are not where the run wanted them, whatever became of them.
     Unfinished,
 }
 
@@ -34,7 +36,7 @@ pub enum Ended {
 pub struct ParseEndedError(String);
 
 impl Ended {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Deployed,
         Self::Unchanged,
         Self::Reverted,
@@ -42,6 +44,7 @@ impl Ended {
         Self::Unreachable,
         Self::Unknown,
         Self::NotAttempted,
+        Self::Done,
         Self::Unfinished,
     ];
 
@@ -54,6 +57,7 @@ impl Ended {
         match self {
             Self::Deployed => "deployed",
             Self::Unchanged => "unchanged",
+            Self::Done => "done",
             Self::Reverted => "reverted",
             Self::Failed => "failed",
             Self::Unreachable => "unreachable",
@@ -75,6 +79,7 @@ impl Ended {
             Self::Unfinished => !end.is_some_and(End::is_success),
             Self::Deployed => matches!(end, Some(End::Deployed)),
             Self::Unchanged => matches!(end, Some(End::Unchanged)),
+            Self::Done => matches!(end, Some(End::Done)),
             Self::Reverted => matches!(end, Some(End::Reverted { .. })),
             Self::Failed => matches!(end, Some(End::Failed { .. })),
             Self::Unreachable => matches!(end, Some(End::Unreachable { .. })),

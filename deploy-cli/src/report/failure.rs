@@ -2,6 +2,7 @@
 
 use deploy_core::{
     model::Target,
+    plan::Stage,
     record::{End, Failure, Served},
 };
 
@@ -25,7 +26,10 @@ pub(super) fn told(failure: &Failure, target: &Target) -> String {
 pub(super) fn in_stage(failure: &Failure, target: &Target) -> String {
     let told = told(failure, target);
     let stage = failure.stage.as_str();
-    if told.starts_with(stage) { told } else { format!("{stage}: {told}") }
+    // What is done to a service says by itself what it is.
+    let operates = ["start ", "stop ", "reload ", "send SIGHUP "].iter();
+    let is_clear = failure.stage == Stage::Restart && operates.clone().any(|w| told.starts_with(w));
+    if told.starts_with(stage) || is_clear { told } else { format!("{stage}: {told}") }
 }
 
 /// `fetch to h1` → `fetch`: what is left of a phrase without its end or middle that names the
@@ -79,6 +83,7 @@ pub(super) fn end_word(end: &End) -> &'static str {
     match end {
         End::Deployed => "deployed",
         End::Unchanged => "unchanged",
+        End::Done => "done",
         End::Reverted { .. } => "went back",
         End::Failed { .. } => "failed",
         End::Unreachable { .. } => "unreachable",

@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use deploy_core::{
     backend::Relation,
     model::{Gate, GroupName, Release},
-    plan::{Change, Direction, Plan, PlannedGroup, Stage, StepMoment, StepPlace, Transition, Work},
+    plan::{
+        Change, Direction, Plan, PlannedGroup, Purpose, Stage, StepMoment, StepPlace, Transition,
+        Work,
+    },
 };
 
 use crate::{config::short, display, table::Table, ui::Ui};
@@ -45,6 +48,7 @@ fn heading(plan: &Plan) -> String {
     let app = &plan.app;
     let place = plan.environment.as_ref().map_or(String::new(), |env| format!(" in {env}"));
     let what = match (&plan.version, plan.direction) {
+        _ if plan.purpose == Purpose::Run => format!("run on {app}{place}"),
         (Some(version), Direction::Forward) => {
             let name = display::line(version.name.as_deref().unwrap_or_default()).into_owned();
             format!("deploy {app}{place}: {name} ({})", version.id.short())
@@ -62,7 +66,13 @@ fn heading(plan: &Plan) -> String {
     let hosts = count(plan.targets().count(), "host");
     let lost: usize = plan.groups.iter().map(|group| group.lost.len()).sum();
     let lost = if lost > 0 { format!(", {lost} CANNOT") } else { String::new() };
-    format!("{what} — {changes} of {hosts} to change{lost}{absent}")
+    match plan.purpose {
+        Purpose::Version => format!("{what} — {changes} of {hosts} to change{lost}{absent}"),
+        Purpose::Operate(action) => {
+            format!("{action} {app}{place} — {changes} of {hosts}{lost}")
+        }
+        Purpose::Run => format!("{what} — {hosts}"),
+    }
 }
 
 fn group_lines(plan: &Plan, group: &PlannedGroup, ui: &Ui) -> Vec<String> {
@@ -94,8 +104,10 @@ fn group_lines(plan: &Plan, group: &PlannedGroup, ui: &Ui) -> Vec<String> {
     }
     lines.extend(table.lines().into_iter().map(|line| format!("  {line}")));
     for lost in &group.lost {
+        let cannot =
+            if plan.purpose.is_version() { "cannot be deployed to" } else { "cannot be operated" };
         let line = format!(
-            "  {}  cannot be deployed to: {}",
+            "  {}  {cannot}: {}",
             display::line(lost.target.as_str()),
             super::failure::told(&lost.failure, &lost.target)
         );
@@ -125,14 +137,17 @@ fn absent_lines(plan: &Plan, ui: &Ui) -> Vec<String> {
 fn row(plan: &Plan, change: &Change) -> Vec<String> {
     let shown = |release: &Option<Release>| release.as_ref().map_or("nothing".into(), show_release);
     let what = match change.work {
+        Work::Nothing if change.to.is_none() => "serves nothing: left alone".to_owned(),
         Work::Nothing => format!("{} (unchanged)", shown(&change.to)),
+        Work::Operate(action) => format!("{action}; serves {}", shown(&change.to)),
+        Work::Run => "run".to_owned(),
         // It is good, but was asked for, or a run died here.
         Work::Confirm if change.back == change.to => format!("{} (again)", shown(&change.to)),
         Work::Confirm => format!("{} (again: it is not known to be good)", shown(&change.to)),
         Work::Move => format!("{} → {}", shown(&change.from), shown(&change.to)),
     };
     let mut notes = Vec::new();
-    if change.work != Work::Nothing {
+    if change.work.can_be_undone() {
         match relation(plan, change) {
             Some(Relation::Backward) => notes.push("BACKWARDS".to_owned()),
             Some(Relation::Diverged) => notes.push("DIVERGED".to_owned()),
@@ -202,7 +217,7 @@ fn transition_lines(plan: &Plan, transition: &Transition, ui: &Ui) -> Vec<String
 /// Steps, checks and restarts, in the order in which a host meets them.
 fn what_is_done(plan: &Plan, builds: &[(String, String)]) -> Vec<String> {
     let mut table = Table::default();
-    if plan.direction == Direction::Forward {
+    if plan.direction == Direction::Forward && plan.purpose.is_version() {
         for (name, command) in builds {
             table.row(["fetch".into(), format!("step {name}"), format!("run {command}")]);
         }
@@ -211,8 +226,9 @@ fn what_is_done(plan: &Plan, builds: &[(String, String)]) -> Vec<String> {
         match stage {
             Stage::Promote => steps(plan, StepMoment::BeforePromote, "promote", &mut table),
             Stage::Restart => {
+                let label = if plan.purpose.is_version() { "restart" } else { "service" };
                 for restart in &plan.restarts {
-                    table.row(["restart".into(), String::new(), restart.clone()]);
+                    table.row([label.into(), String::new(), restart.clone()]);
                 }
             }
             _ => {}

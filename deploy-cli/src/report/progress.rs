@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use deploy_core::{
     model::{GroupName, Target},
-    plan::{Change, Direction, Plan, PlannedGroup, Purpose, Stage, StepMoment, StepPlace, Work},
+    plan::{
+        Action, Change, Direction, Plan, PlannedGroup, Purpose, Stage, StepMoment, StepPlace, Work,
+    },
     record::{EventKind, StageOutcome},
 };
 
@@ -12,8 +14,9 @@ use deploy_core::{
 #[derive(Debug, Clone, Default)]
 pub(super) struct Progress {
     back: bool,
-    /// How many services are restarted.
-    restarts: usize,
+    purpose: Purpose,
+    /// How many services are restarted or operated, or how many commands run.
+    acts: usize,
     groups: BTreeMap<GroupName, GroupProgress>,
     targets: BTreeMap<Target, TargetProgress>,
 }
@@ -29,11 +32,13 @@ struct GroupProgress {
 #[derive(Debug, Clone)]
 struct TargetProgress {
     group: GroupName,
-    /// Whether it serves the version, and how many services were restarted since.
+    /// Whether it serves the version, and how many services were restarted, or commands run, since.
     switched: bool,
-    restarted: usize,
+    acted: usize,
     /// Whether nothing moves.
     stays: bool,
+    /// Whether nothing is served, and nothing is to be.
+    is_empty: bool,
     /// The checks and steps that it has passed since.
     passed: BTreeSet<String>,
     fetching: bool,
@@ -80,7 +85,11 @@ impl Progress {
 
     fn plan(&mut self, plan: &Plan) {
         self.back = plan.direction == Direction::Back;
-        self.restarts = plan.restarts.len();
+        self.purpose = plan.purpose;
+        self.acts = match plan.purpose {
+            Purpose::Run => plan.steps.len(),
+            Purpose::Version | Purpose::Operate(_) => plan.restarts.len(),
+        };
         for group in &plan.groups {
             let batches: Vec<Vec<Target>> = group
                 .batches
@@ -108,6 +117,16 @@ impl Progress {
     /// Whether this is a rollback.
     pub(super) fn is_back(&self) -> bool {
         self.back
+    }
+
+    /// What the targets are that the run is done with, in a word or few.
+    pub(super) fn well(&self) -> &'static str {
+        match self.purpose {
+            Purpose::Operate(Action::Stop) => "stopped",
+            Purpose::Run => "done",
+            Purpose::Version if self.back => "back and healthy",
+            Purpose::Version | Purpose::Operate(_) => "healthy",
+        }
     }
 
     /// The group of a target.
@@ -146,8 +165,9 @@ impl Progress {
 
     fn is_healthy(&self, target: &TargetProgress) -> bool {
         let passes = self.groups.get(&target.group).map(|group| &group.passes);
-        let restarted = target.switched && target.restarted >= self.restarts;
-        (target.stays || restarted) && passes.is_none_or(|all| all.is_subset(&target.passed))
+        let acted = target.switched && target.acted >= self.acts;
+        target.is_empty
+            || (target.stays || acted) && passes.is_none_or(|all| all.is_subset(&target.passed))
     }
 
     /// How many targets have the version beside the live one, of those that fetch it and have not
@@ -163,8 +183,9 @@ impl TargetProgress {
         Self {
             group: group.name.clone(),
             switched: false,
-            restarted: 0,
+            acted: 0,
             stays: false,
+            is_empty: false,
             passed: BTreeSet::new(),
             fetching: false,
             fetched: false,
@@ -174,7 +195,9 @@ impl TargetProgress {
 
     fn new(group: &PlannedGroup, change: &Change) -> Self {
         let work = change.work;
-        Self { switched: work == Work::Confirm, stays: work == Work::Nothing, ..Self::of(group) }
+        let switched = !matches!(work, Work::Nothing | Work::Move);
+        let stays = work == Work::Nothing;
+        Self { switched, stays, is_empty: stays && change.to.is_none(), ..Self::of(group) }
     }
 
     fn finished(&mut self, stage: Stage, detail: Option<&str>, outcome: &StageOutcome) {
@@ -185,7 +208,7 @@ impl TargetProgress {
             _ if failed => self.failed = true,
             (Stage::Fetch, None) => self.fetched = true,
             (Stage::Promote, None) => self.switched = true,
-            (Stage::Restart, _) => self.restarted += 1,
+            (Stage::Restart | Stage::Run, _) => self.acted += 1,
             (Stage::Check, Some(name)) => {
                 self.passed.insert(name.to_owned());
             }
@@ -201,6 +224,7 @@ fn passes(plan: &Plan, group: &PlannedGroup) -> BTreeSet<String> {
     let checks = checks.filter(|policy| policy.stage == Stage::Check && ours(&policy.group));
     let steps = plan.steps.iter().map(|step| &step.policy).filter(|policy| {
         plan.direction == Direction::Forward
+            && plan.purpose.is_version()
             && policy.moment == StepMoment::AfterCheck
             && policy.place == StepPlace::Each
             && ours(&policy.group)

@@ -2,16 +2,17 @@
 
 use deploy_core::{
     model::{Scheme, Version},
-    plan::Direction,
-    record::{Cluster, Command, Counts, End, Exit, Served, Summary, TargetSummary},
+    plan::{Purpose, Stage, Work},
+    record::{Cluster, End, Exit, Served, Summary, TargetSummary},
 };
 
 use super::{
     failure,
     plan_view::count,
     teller::{names, stage_name},
+    verdict::{counts, is_back, purpose, verdict},
 };
-use crate::{config::short, display, hosts::Ended, table::Table, ui::Ui};
+use crate::{display, hosts::Ended, table::Table, ui::Ui};
 
 /// The most hosts that are named in the command that finishes the rest.
 const NAMED: usize = 10;
@@ -44,7 +45,7 @@ pub fn summary_lines(summary: &Summary, finish: &Finish, evidence: usize, ui: &U
         lines.push(format!("  stopped: {}", display::line(breach)));
     }
     if summary.plan.is_some() {
-        lines.push(format!("  {}", counts(&summary.counts(), is_back(summary))));
+        lines.push(format!("  {}", counts(summary)));
     }
     lines.extend(clusters(summary, evidence, ui));
     lines.extend(elsewhere(summary, finish, ui));
@@ -54,70 +55,6 @@ pub fn summary_lines(summary: &Summary, finish: &Finish, evidence: usize, ui: &U
     }
     lines.extend(next(summary, finish, ui));
     lines
-}
-
-fn is_back(summary: &Summary) -> bool {
-    match &summary.plan {
-        Some(plan) => plan.direction == Direction::Back,
-        None => summary.info.as_ref().is_some_and(|info| info.command == Command::Rollback),
-    }
-}
-
-fn verdict(summary: &Summary, finish: &Finish, ui: &Ui) -> String {
-    let what = match summary.plan.as_ref().and_then(|plan| plan.version.as_ref()) {
-        Some(version) => display::line(&version.to_string()).into_owned(),
-        None if is_back(summary) => "the last good versions".to_owned(),
-        None => "the run".to_owned(),
-    };
-    let counts = summary.counts();
-    let back = is_back(summary);
-    let (paint, text) = match summary.exit {
-        Some(Exit::Complete) if back => (ui.good(), format!("rolled back to {what}")),
-        Some(Exit::Complete) => (ui.good(), format!("deployed {what}")),
-        Some(Exit::Incomplete) => {
-            let missing = counts.planned - counts.deployed - counts.unchanged;
-            let rest = match missing {
-                // Every host has it; what failed is to mark that.
-                0 => "; see the warnings, the next run finishes it".to_owned(),
-                missing => format!(", but not on {}", count(missing, "host")),
-            };
-            (ui.note(), format!("deployed {what}{rest}"))
-        }
-        Some(Exit::RolledBack) => {
-            (ui.bad(), format!("{what} failed; all touched hosts are back and healthy"))
-        }
-        Some(Exit::Mixed) => (ui.bad(), format!("{what}: the fleet is MIXED; see below")),
-        Some(Exit::Interrupted) => (ui.note(), format!("{what}: interrupted")),
-        Some(Exit::Locked) => (ui.bad(), format!("{what}: locked by another run")),
-        Some(Exit::Refused | Exit::Usage) => {
-            (ui.bad(), format!("{what}: refused; nothing was touched"))
-        }
-        None if finish.running => (ui.note(), format!("{what}: still running")),
-        None => (ui.bad(), format!("{what}: the run DIED: it has no end")),
-    };
-    let code = summary.exit.map_or(String::new(), |exit| format!(", exit {}", exit.code()));
-    let run = summary.info.as_ref().map_or(String::new(), |info| format!("run {}, ", info.run));
-    format!("{}  ({run}{}{code})", ui.paint(paint, &text), short(summary.duration))
-}
-
-fn counts(counts: &Counts, back: bool) -> String {
-    let deployed = if back { "brought back" } else { "deployed" };
-    let parts = [
-        (counts.deployed, deployed),
-        (counts.unchanged, "unchanged"),
-        (counts.reverted, "went back"),
-        (counts.failed, "failed"),
-        (counts.unreachable, "unreachable"),
-        (counts.unknown, "unknown"),
-        (counts.not_attempted, "not attempted"),
-        (counts.open, "not ended"),
-    ];
-    let told: Vec<String> = parts
-        .iter()
-        .filter(|(number, _)| *number > 0)
-        .map(|(number, what)| format!("{number} {what}"))
-        .collect();
-    format!("{}: {}", count(counts.planned, "host"), told.join(", "))
 }
 
 /// Equal failures once, with the hosts that met them.
@@ -150,7 +87,10 @@ fn elsewhere(summary: &Summary, finish: &Finish, ui: &Ui) -> Vec<String> {
     for (target, ended) in summary.in_order() {
         match &ended.end {
             Some(end) if end.is_success() => {}
-            Some(end) => table.row([target.to_string(), failure::end(end), serves(ended)]),
+            Some(end) => {
+                let told = how_it_ended(end, purpose(summary));
+                table.row([target.to_string(), told, serves(ended)]);
+            }
             None if finish.running => {
                 table.row([target.to_string(), at(ended), String::new()]);
             }
@@ -161,14 +101,28 @@ fn elsewhere(summary: &Summary, finish: &Finish, ui: &Ui) -> Vec<String> {
     if rows.is_empty() {
         return Vec::new();
     }
-    let title = match (finish.running, is_back(summary)) {
-        (true, _) => "at work:",
-        (false, true) => "not brought back:",
-        (false, false) => "not on it:",
+    let title = match purpose(summary) {
+        _ if finish.running => "at work:".to_owned(),
+        Purpose::Operate(_) => "not as wanted:".to_owned(),
+        Purpose::Run => "not done:".to_owned(),
+        Purpose::Version if is_back(summary) => "not brought back:".to_owned(),
+        Purpose::Version => "not on it:".to_owned(),
     };
-    let mut lines = vec![String::new(), ui.paint(ui.strong(), title)];
+    let mut lines = vec![String::new(), ui.paint(ui.strong(), &title)];
     lines.extend(rows.into_iter().map(|row| format!("  {row}")));
     lines
+}
+
+/// How a target ended; what failed of an operation is told by the operation's name.
+fn how_it_ended(end: &End, purpose: Purpose) -> String {
+    match (end, purpose) {
+        (End::Failed { failure, .. }, Purpose::Operate(action))
+            if failure.stage == Stage::Restart =>
+        {
+            format!("failed in {action}")
+        }
+        _ => failure::end(end),
+    }
 }
 
 /// The stage that a target is in.
@@ -181,6 +135,11 @@ fn at(summary: &TargetSummary) -> String {
 
 fn serves(summary: &TargetSummary) -> String {
     let change = summary.change.as_ref();
+    if change.is_some_and(|change| change.work == Work::Run) {
+        let unknown = matches!(summary.end, Some(End::Unknown { .. }) | None);
+        let told = if unknown { "nobody knows how the command ended" } else { "" };
+        return told.to_owned();
+    }
     let planned = |release: Option<&deploy_core::model::Release>| match release {
         Some(release) => format!("serves {}", display::line(&release.to_string())),
         None => "serves nothing".to_owned(),
@@ -200,7 +159,7 @@ fn serves(summary: &TargetSummary) -> String {
             let all: Vec<String> = one_of.iter().map(failure::served).collect();
             format!("serves {}", all.join(" or "))
         }
-        Some(End::Deployed | End::Unchanged) => String::new(),
+        Some(End::Deployed | End::Unchanged | End::Done) => String::new(),
         None => "`deploy-cli status` asks what it serves".to_owned(),
     }
 }
@@ -213,16 +172,24 @@ fn next(summary: &Summary, finish: &Finish, ui: &Ui) -> Vec<String> {
     }
     let options = &finish.options;
     let mut lines = vec![String::new()];
-    if summary.counts().unknown + summary.counts().open > 0 {
-        lines.push(format!("what they serve now: deploy-cli status{options}"));
+    let uncertain = summary.counts().unknown + summary.counts().open > 0;
+    match purpose(summary) {
+        Purpose::Operate(_) if uncertain || summary.exit == Some(Exit::Mixed) => {
+            lines.push(format!("how they are now:    deploy-cli service status{options}"));
+        }
+        Purpose::Version if uncertain => {
+            lines.push(format!("what they serve now: deploy-cli status{options}"));
+        }
+        _ => {}
     }
-    if summary.exit == Some(Exit::RolledBack) || summary.breach.is_some() {
+    let is_command = purpose(summary) == Purpose::Run;
+    if summary.exit == Some(Exit::RolledBack) || summary.breach.is_some() || is_command {
         let run = summary.info.as_ref().map_or("last", |info| info.run.as_str());
         lines.push(format!("what each host said: deploy-cli show{options} {run}"));
     } else {
         let command = finishing(summary, finish);
         let counts = summary.counts();
-        let begun = counts.deployed + counts.unchanged > 0;
+        let begun = counts.deployed + counts.unchanged + counts.done > 0;
         let label = if begun { "finish the rest:     " } else { "to do it after all:  " };
         lines.push(format!("{label}{}", ui.paint(ui.strong(), &command)));
     }
@@ -232,7 +199,11 @@ fn next(summary: &Summary, finish: &Finish, ui: &Ui) -> Vec<String> {
 /// The one command, with the exact version, that finishes the rest.
 fn finishing(summary: &Summary, finish: &Finish) -> String {
     let unfinished = summary.unfinished();
-    let command = if is_back(summary) { "rollback" } else { "deploy" };
+    let command = match purpose(summary) {
+        Purpose::Operate(action) => format!("service {action}"),
+        _ if is_back(summary) => "rollback".to_owned(),
+        _ => "deploy".to_owned(),
+    };
     let version = summary.plan.as_ref().and_then(|plan| plan.version.as_ref());
     let version =
         version.map_or(String::new(), |version| format!(" {}", exact(version, &finish.scheme)));

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use deploy_core::{
     backend::{Answer, Question},
     model::{GroupName, Target},
-    plan::{Stage, Work},
+    plan::{Purpose, Stage, Work},
     record::{End, EventKind, Failure, StageOutcome, StopCause},
 };
 
@@ -89,7 +89,7 @@ impl Teller {
 
     fn batch_finished(&self, group: &GroupName, batch: usize) -> String {
         let tally = self.progress.tally(self.progress.batch(group, batch));
-        let well = if self.progress.is_back() { "back and healthy" } else { "healthy" };
+        let well = self.progress.well();
         let name = self.batch_name(group, batch);
         let mut told = format!("{name}: {} of {} {well}", tally.healthy, tally.of);
         if tally.failed > 0 {
@@ -145,11 +145,12 @@ impl Teller {
             End::Reverted { .. } => {
                 vec![self.ui.paint(self.ui.note(), &format!("{target}: went back"))]
             }
-            End::Deployed | End::Unchanged if self.ui.verbose => {
+            End::Deployed | End::Unchanged | End::Done if self.ui.verbose => {
                 let told = if self.progress.is_back() { "back" } else { failure::end_word(end) };
                 vec![self.ui.paint(self.ui.good(), &format!("{target}: {told}"))]
             }
-            End::Deployed | End::Unchanged | End::NotAttempted | End::Failed { .. } => Vec::new(),
+            End::Deployed | End::Unchanged | End::Done => Vec::new(),
+            End::NotAttempted | End::Failed { .. } => Vec::new(),
             End::Unreachable { .. } | End::Unknown { .. } => {
                 let line = format!("{target}: {}", failure::end(end));
                 vec![self.ui.paint(self.ui.bad(), &line)]
@@ -171,7 +172,13 @@ fn run_lines(kind: &EventKind, ui: &Ui) -> Vec<String> {
             let lost: usize = plan.groups.iter().map(|group| group.lost.len()).sum();
             let lost = if lost > 0 { format!(", {lost} cannot") } else { String::new() };
             let hosts = count(plan.targets().count(), "host");
-            vec![format!("planned: {moving} of {hosts} to change{lost}")]
+            vec![match plan.purpose {
+                Purpose::Version => format!("planned: {moving} of {hosts} to change{lost}"),
+                Purpose::Operate(action) => {
+                    format!("planned: {action} on {moving} of {hosts}{lost}")
+                }
+                Purpose::Run => format!("planned: run on {hosts}"),
+            }]
         }
         EventKind::SoakStarted { group, duration } => {
             vec![format!("group {group}: watching for {}", short(*duration))]
@@ -218,7 +225,10 @@ fn run_lines(kind: &EventKind, ui: &Ui) -> Vec<String> {
 /// The stage as a person reads it: `check answers`, `restart (going back)`.
 pub(super) fn stage_name(stage: Stage, detail: Option<&str>, rolling_back: bool) -> String {
     let mut name = stage.to_string();
-    if let Some(detail) = detail {
+    if let (Stage::Restart, Some(detail)) = (stage, detail) {
+        // It says what is done, and to which service.
+        name = display::line(detail).into_owned();
+    } else if let Some(detail) = detail {
         name.push_str(&format!(" {}", display::line(detail)));
     }
     if rolling_back && stage != Stage::Rollback {
@@ -234,7 +244,7 @@ pub fn names(targets: &[Target]) -> String {
     if more > 0 { format!("{} and {more} more", shown.join(", ")) } else { shown.join(", ") }
 }
 
-fn stop_told(cause: StopCause) -> &'static str {
+pub(super) fn stop_told(cause: StopCause) -> &'static str {
     match cause {
         StopCause::GateRefused => "stopping: the answer was no",
         StopCause::Breach => "stopping: too many failures",

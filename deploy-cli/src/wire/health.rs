@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use deploy_core::{
-    backend::Restarter,
+    backend::{Operator, Restarter},
     plan::{StepMoment, StepPolicy},
     run::OwnedStep,
 };
@@ -30,14 +30,26 @@ pub(super) fn restarters(
     loaded: &Loaded,
     hosts: &Hosts,
 ) -> Result<Vec<Arc<dyn Restarter>>, CommandError> {
+    Ok(services(loaded, hosts)?.into_iter().map(|service| Arc::new(service) as Arc<_>).collect())
+}
+
+/// What operates the services, in the same order.
+pub(super) fn operators(
+    loaded: &Loaded,
+    hosts: &Hosts,
+) -> Result<Vec<Arc<dyn Operator>>, CommandError> {
+    Ok(services(loaded, hosts)?.into_iter().map(|service| Arc::new(service) as Arc<_>).collect())
+}
+
+fn services(loaded: &Loaded, hosts: &Hosts) -> Result<Vec<ServiceRestarter>, CommandError> {
     let Some(section) = &loaded.config.restart else { return Ok(Vec::new()) };
     let methods = methods(loaded, section)?;
-    let restarter = |method| -> Arc<dyn Restarter> {
+    let service = |method| {
         let options = RestartOptions { method, sudo: section.sudo };
         let (sessions, surroundings) = (hosts.sessions.clone(), hosts.surroundings.clone());
-        Arc::new(ServiceRestarter::new(sessions, surroundings, options))
+        ServiceRestarter::new(sessions, surroundings, options)
     };
-    Ok(methods.into_iter().map(restarter).collect())
+    Ok(methods.into_iter().map(service).collect())
 }
 
 fn methods(loaded: &Loaded, section: &RestartSection) -> Result<Vec<Method>, CommandError> {

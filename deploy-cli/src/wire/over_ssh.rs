@@ -3,14 +3,16 @@
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 use deploy_core::{
-    backend::{BackendError, Cancel, Claim, Completion, Discard, Instance, Scope, Standing},
+    backend::{
+        BackendError, Cancel, Claim, Completion, Discard, Instance, Scope, ServiceState, Standing,
+    },
     model::{Target, Version},
-    plan::Stage,
+    plan::{Stage, StepMoment, StepPlace, StepPolicy},
     record::RunId,
-    run::{Backend, Pipeline},
+    run::{Backend, OwnedStep, Pipeline},
 };
 use deploy_ssh::{
-    BuildStep, Held, Layout, RunProcess, SshTransport, Surroundings,
+    BuildStep, Held, Layout, NoCommandError, RemoteCommand, RunProcess, SshTransport, Surroundings,
     session::{Sessions, SshConfig},
 };
 use tokio::{task::JoinSet, time::Instant};
@@ -74,6 +76,7 @@ pub fn pipeline(
         restarters: health::restarters(&project.loaded, &hosts)?,
         checks: super::checks::checks(&project.loaded, &hosts)?,
         steps: health::steps(&project.loaded, &hosts),
+        operators: health::operators(&project.loaded, &hosts)?,
     };
     let backend = (context.customize)(project, backend)?;
     let pipeline = Pipeline::new(backend.clone()).with_source(Arc::new(lenient_source(project)));
@@ -151,6 +154,54 @@ impl Wired {
             });
         }
         asking.join_all().await.into_iter().collect()
+    }
+
+    /// Asks how the services on `targets` are, all at once: for each target one answer per operator,
+    /// in order.
+    pub async fn service_states(
+        &self,
+        targets: impl IntoIterator<Item = Target>,
+        run: &RunId,
+        who: &str,
+    ) -> BTreeMap<Target, Vec<Result<ServiceState, BackendError>>> {
+        let mut asking = JoinSet::new();
+        for target in targets {
+            let (operators, scope) = (self.backend.operators.clone(), scope(run, who));
+            asking.spawn(async move {
+                let mut answers = Vec::new();
+                for operator in operators {
+                    answers.push(operator.state(&target, &scope).await);
+                }
+                (target, answers)
+            });
+        }
+        asking.join_all().await.into_iter().collect()
+    }
+
+    /// A command for the hosts, over the same connections.
+    ///
+    /// # Errors
+    /// When `words` name none.
+    pub fn command(&self, words: Vec<String>) -> Result<RemoteCommand, NoCommandError> {
+        RemoteCommand::new(self.sessions.clone(), words)
+    }
+
+    /// A pipeline that only runs `command`, for at most `timeout` on each host.
+    pub fn commanding(&self, command: Arc<RemoteCommand>, timeout: Duration) -> Pipeline {
+        let policy = StepPolicy {
+            name: "command".to_owned(),
+            moment: StepMoment::AfterCheck,
+            place: StepPlace::Each,
+            group: None,
+            timeout,
+        };
+        Pipeline::new(Backend {
+            transport: Arc::clone(&self.backend.transport),
+            restarters: Vec::new(),
+            checks: Vec::new(),
+            steps: vec![OwnedStep { policy, step: command }],
+            operators: Vec::new(),
+        })
     }
 
     /// Closes all connections.

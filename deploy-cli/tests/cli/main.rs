@@ -10,6 +10,7 @@ mod deploys;
 mod hostile;
 mod inert;
 mod left;
+mod operation;
 mod place;
 mod reference;
 mod saved;

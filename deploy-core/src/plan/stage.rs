@@ -35,7 +35,8 @@ pub enum Stage {
 }
 
 impl Stage {
-    /// Whether it changes what a target serves, or how its services run (rule 14).
+    /// Whether it changes what a target serves, or how its services run (rule 14). What a command
+    /// of the deployer's own changes, nobody knows.
     pub fn touches(self) -> bool {
         matches!(self, Self::Depool | Self::Promote | Self::Restart | Self::Repool | Self::Rollback)
     }

@@ -432,7 +432,7 @@ impl Ending {
             let serves = |release: &Option<_>| host.release() == Option::as_ref(release);
             match end {
                 End::Deployed | End::Unchanged | End::Done => {
-                    assert!(serves(&change.to), "{target}: {end:?}")
+                    assert!(serves(&change.to), "{target}: {end:?}");
                 }
                 End::Reverted { .. } => assert!(serves(&change.back), "{target}: {end:?}"),
                 End::NotAttempted => assert!(serves(&change.from), "{target}: {end:?}"),

@@ -89,6 +89,7 @@ pub(in crate::commands) async fn request(
     }
     project.state.make_for_app();
     let goal = match (resolved(project, wish).await?, wish.command) {
+        (_, Command::Service(action)) => Goal::Operate(action),
         (None, _) => Goal::RollBack,
         (Some(version), Command::Rollback) => Goal::RollBackTo(version),
         (Some(version), _) => Goal::Deploy(version),

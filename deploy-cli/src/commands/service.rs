@@ -1,0 +1,93 @@
+//! `service`: the services of the hosts, without another version.
+
+mod status;
+
+use clap::{Args, Subcommand};
+use deploy_core::{
+    plan::{Action, BatchSize},
+    record::{Command, Exit},
+};
+
+use super::rollout::{self, Wish};
+use crate::{context::Context, error::CommandError};
+
+/// Start, stop, restart or reload the services of the hosts, or ask how they are
+///
+/// Like a deploy: canary first, batch by batch, within the budgets, locked, checked and in the
+/// history; but nothing can be taken back, so a budget that is exceeded stops the run. Hosts that
+/// serve nothing are left alone.
+///
+/// Exit codes: 0 done; 1 refused, nothing was touched; 4 a service is left down, unhealthy or
+/// unknown; 5 locked by another run; 6 not done on all hosts; 130 interrupted.
+#[derive(Debug, Args)]
+pub struct ServiceArgs {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Start what is not running, and check
+    Start(OperateArgs),
+    /// Stop; nothing is checked afterwards
+    Stop(OperateArgs),
+    /// Restart, and check
+    Restart(OperateArgs),
+    /// Let what is running read its files anew, and check
+    Reload(OperateArgs),
+    /// Show how the services are; hosts that are alike together
+    ///
+    /// Takes no lock and changes nothing. Exit code 6 when a host could not be asked.
+    Status(StatusArgs),
+}
+
+#[derive(Debug, Args)]
+struct OperateArgs {
+    /// Only these hosts: globs, h[01-20], !not, @FILE, @RUN/failed, separated by commas
+    #[arg(long, value_name = "HOSTS")]
+    hosts: Vec<String>,
+    /// How many hosts of a group at once: a number, a percentage, or `all`
+    #[arg(long, value_name = "SIZE")]
+    batch: Option<BatchSize>,
+    /// Answer yes: to the first confirmation, and between groups
+    #[arg(short, long)]
+    yes: bool,
+    /// Why, for lock, journal and notifications
+    #[arg(short, long, value_name = "TEXT")]
+    message: Option<String>,
+    /// Wait for the lock instead of giving up
+    #[arg(long)]
+    wait: bool,
+}
+
+#[derive(Debug, Args)]
+struct StatusArgs {
+    /// Only these hosts: globs, h[01-20], !not, @FILE, @RUN/failed, separated by commas
+    #[arg(long, value_name = "HOSTS")]
+    hosts: Vec<String>,
+}
+
+/// Operates the services, or asks how they are.
+pub(crate) async fn cmd_service(
+    context: &Context,
+    args: &ServiceArgs,
+) -> Result<Exit, CommandError> {
+    let (action, args) = match &args.what {
+        What::Start(args) => (Action::Start, args),
+        What::Stop(args) => (Action::Stop, args),
+        What::Restart(args) => (Action::Restart, args),
+        What::Reload(args) => (Action::Reload, args),
+        What::Status(args) => return status::show(context, &args.hosts).await,
+    };
+    let wish = Wish {
+        batch: args.batch,
+        hosts: args.hosts.clone(),
+        yes: args.yes,
+        message: args.message.clone(),
+        wait: args.wait,
+        // No version is brought anywhere, so what lies in the work tree is no matter.
+        allow_dirty: true,
+        ..Wish::new(Command::Service(action))
+    };
+    rollout::run(context, &wish).await
+}
