@@ -8,6 +8,7 @@ mod check;
 mod check_section;
 mod duration;
 mod error;
+mod fetch_section;
 mod header_value;
 mod load;
 mod locate;
@@ -18,6 +19,7 @@ pub use check_section::{
 };
 pub use duration::{ParseSpanError, Span, short};
 pub use error::ConfigError;
+pub use fetch_section::{FetchBy, FetchSection};
 pub use header_value::{HeaderPart, HeaderValueError, header_parts};
 pub use load::{Loaded, Setting, Wanted, load};
 pub use locate::Place;

@@ -250,3 +250,38 @@ fn later_wins_and_each_value_says_where_it_comes_from() {
     assert_eq!(place("layout.keep"), "deploy.toml:18");
     assert_eq!(place("group.1.hosts"), "deploy.toml:11");
 }
+
+#[test]
+fn fetch_is_a_method_or_a_table() {
+    use deploy_cli::config::FetchBy;
+    let with = |fetch: &str| GOOD.replacen("[version]", &format!("{fetch}\n[version]"), 1);
+    let method = |fetch: &str| load_text(&with(fetch), None).unwrap().config.fetch.method;
+    assert_eq!(method(""), FetchBy::Push);
+    assert_eq!(method("fetch = \"push\""), FetchBy::Push);
+    let archive = "[fetch]\nmethod = \"archive\"\ncommand = \"make\"\ntimeout = \"5m\"";
+    assert_eq!(method(archive), FetchBy::Archive);
+    let overlay = format!("{}[environment.beta]\nfetch = \"push\"\n", with(archive));
+    let beta = load_text(&overlay, Some("beta")).unwrap();
+    assert_eq!(beta.config.fetch.method, FetchBy::Push);
+    let refusals: Vec<String> = [
+        "fetch = \"pusch\"",
+        "fetch = 3",
+        "fetch = \"archive\"",
+        "[fetch]\nmethod = \"archive\"\ncommand = \" \"",
+        "[fetch]\ncommand = \"make\"",
+        "[fetch]\nmethods = \"push\"",
+        "[fetch]\nmethod = \"archive\"\ncommand = \"make\"\n\
+         [[step]]\nname = \"build\"\nstage = \"fetch\"\ncommand = \"make\"",
+    ]
+    .map(|fetch| refused(&with(fetch)))
+    .into();
+    insta::assert_snapshot!(refusals.join("\n"), @r#"
+deploy.toml:2: fetch: "pusch" is not one of its values | did you mean `push`?
+deploy.toml:2: fetch: expected a method such as "push", or a table, found the number `3`
+deploy.toml:2: fetch: needs `command`: what builds the archive
+deploy.toml:2: fetch: needs `command`: what builds the archive
+deploy.toml:3: fetch.command: goes with method = "archive" only
+deploy.toml:3: fetch.methods: unknown key | did you mean `method`?
+deploy.toml:7: [[step]] #1 stage: an archive is complete as it was built: build in `command` of [fetch]
+"#);
+}

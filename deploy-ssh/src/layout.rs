@@ -142,20 +142,38 @@ impl Layout {
 
     /// The release that `version` becomes under this layout and these steps: the commit, and a
     /// digest of whatever else decides what is served.
-    pub(crate) fn release(&self, version: &Version, steps: &[BuildStep]) -> Option<Release> {
+    pub(crate) fn release(
+        &self,
+        version: &Version,
+        steps: &[BuildStep],
+        made_of: MadeOf,
+    ) -> Option<Release> {
         let commit = Oid::of(&version.id)?;
         let commands: Vec<&str> = steps.iter().map(|step| step.command.as_str()).collect();
-        let decides = serde_json::json!({
+        let mut decides = serde_json::json!({
             "layout": LAYOUT,
             "commit": commit.as_str(),
             "shared": self.shared,
             "steps": commands,
         });
+        match made_of {
+            MadeOf::Tree => {}
+            MadeOf::Archive(digest) => decides["archive"] = digest.into(),
+        }
         let digest = Sha256::digest(decides.to_string());
         let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
         let id = ReleaseId::new(format!("{}-{}", commit.short(), &digest[..DIGITS])).ok()?;
         Some(Release { id, version: version.clone() })
     }
+}
+
+/// What a release is made of, beside its commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum MadeOf {
+    /// The tree of the commit.
+    Tree,
+    /// An archive that was built of it, by the digest of its manifest.
+    Archive(String),
 }
 
 /// A step that builds within a new release before it counts as complete, such as `npm ci`.
@@ -236,7 +254,7 @@ mod tests {
             timeout: Duration::from_secs(1),
         };
         let id = |layout: &Layout, steps: &[BuildStep]| {
-            layout.release(&version(), steps).unwrap().id.to_string()
+            layout.release(&version(), steps, MadeOf::Tree).unwrap().id.to_string()
         };
         let plain = id(&layout, &[]);
         assert!(plain.starts_with("0123456789ab-") && is_release_id(&plain), "{plain}");
@@ -244,8 +262,14 @@ mod tests {
         assert_ne!(plain, id(&layout.clone().share(["log"]).unwrap(), &[]));
         assert_ne!(plain, id(&layout, &[step("npm ci")]));
         assert_ne!(id(&layout, &[step("npm ci")]), id(&layout, &[step("npm i")]));
+        let archive = |digest: &str| {
+            let made_of = MadeOf::Archive(digest.into());
+            layout.release(&version(), &[], made_of).unwrap().id.to_string()
+        };
+        assert_ne!(plain, archive("aa"));
+        assert_ne!(archive("aa"), archive("ab"));
         let tag = Version { id: VersionId::new("sha256:00").unwrap(), name: None };
-        assert!(layout.release(&tag, &[]).is_none());
+        assert!(layout.release(&tag, &[], MadeOf::Tree).is_none());
     }
 
     #[test]

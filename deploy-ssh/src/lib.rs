@@ -13,20 +13,24 @@
 
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
+mod archive;
 mod cache;
 mod check;
 mod claim;
 mod command;
 mod git;
 mod layout;
+mod memo;
 mod pack;
 mod restart;
+mod scratch;
 pub mod session;
 mod state;
 mod step;
 mod surroundings;
 mod transport;
 
+pub use archive::ArchiveOptions;
 pub use check::{
     Authorities, AuthoritiesError, CheckUrl, CheckUrlError, CommandCheck, HttpCheck,
     HttpExpectation, HttpFrom, HttpHeader, HttpHeaderError, HttpMethod, HttpMethodError,
@@ -41,4 +45,4 @@ pub use layout::{BuildStep, Layout, LayoutError};
 pub use restart::{Method, RestartOptions, ServiceName, ServiceNameError, ServiceRestarter};
 pub use step::CommandStep;
 pub use surroundings::Surroundings;
-pub use transport::{Held, SshTransport};
+pub use transport::{FetchMethod, Held, SshTransport};

@@ -7,16 +7,15 @@ mod contents;
 mod flat;
 mod outside;
 mod pointer;
-mod scratch;
 mod staging;
 mod store;
 mod submodule;
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashSet,
     path::{Path, PathBuf},
     process::Stdio,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
 };
 
 use deploy_core::backend::{BackendError, ErrorKind};
@@ -30,6 +29,7 @@ use staging::Staging;
 use crate::{
     cache::Cache,
     git::{command, command::Git, oid::Oid},
+    memo::Memo,
 };
 
 /// How many different packs are made for one version; the rest gets one with everything.
@@ -54,35 +54,6 @@ pub(crate) struct Packs {
     /// Whether a commit that some target has is here, too.
     found: Memo<Oid, bool>,
     packs: Memo<(Oid, Vec<Oid>), Arc<PathBuf>>,
-}
-
-/// Values that are each made once, whoever asks first.
-#[derive(Debug)]
-struct Memo<K, V>(Mutex<HashMap<K, Arc<OnceCell<V>>>>);
-
-impl<K: std::hash::Hash + Eq + Clone, V> Memo<K, V> {
-    fn new() -> Self {
-        Self(Mutex::new(HashMap::new()))
-    }
-
-    fn cell(&self, key: &K) -> Arc<OnceCell<V>> {
-        let mut cells = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        cells.entry(key.clone()).or_default().clone()
-    }
-
-    /// The cell of `key`, or none where that would be one more than `most` of those like it.
-    fn cell_among(
-        &self,
-        key: &K,
-        most: usize,
-        alike: impl Fn(&K) -> bool,
-    ) -> Option<Arc<OnceCell<V>>> {
-        let mut cells = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if !cells.contains_key(key) && cells.keys().filter(|k| alike(k)).count() >= most {
-            return None;
-        }
-        Some(cells.entry(key.clone()).or_default().clone())
-    }
 }
 
 impl Packs {
@@ -163,6 +134,18 @@ impl Packs {
         };
         let bases: Vec<&Flat> = known.iter().map(|(_, flat)| &**flat).collect();
         cell.get_or_try_init(|| self.make(&flat, &bases)).await.cloned()
+    }
+
+    /// Writes the files of `flat` into `directory`, byte for byte as they would lie on a target.
+    pub(crate) async fn check_out(
+        &self,
+        flat: &Flat,
+        directory: &Path,
+    ) -> Result<(), BackendError> {
+        let attempted = format!("write the files of {}", flat.commit.short());
+        let staging = self.staging().await?;
+        self.contents.ensure(flat.contents.iter(), staging).await?;
+        staging.check_out(&flat.tree, directory, &attempted).await
     }
 
     async fn staging(&self) -> Result<&Staging, BackendError> {

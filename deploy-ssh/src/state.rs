@@ -95,13 +95,33 @@ impl State {
     }
 }
 
+/// What a release was made of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Content {
+    /// A tree of git, submodules included.
+    Tree(String),
+    /// An archive, by the digest of its manifest.
+    Manifest(String),
+}
+
+impl Content {
+    fn is_consistent(&self) -> bool {
+        match self {
+            Self::Tree(tree) => Oid::parse(tree).is_some(),
+            Self::Manifest(digest) => digest.len() == 64 && Oid::parse(digest).is_some(),
+        }
+    }
+}
+
 /// The mark of a complete release, in one line of JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Mark {
     pub id: String,
     pub version: Version,
-    /// The tree that was planned, submodules included.
-    pub tree: String,
+    /// What was planned.
+    #[serde(flatten)]
+    pub content: Content,
     /// The directories that are links to shared ones.
     #[serde(default)]
     pub shared: Vec<String>,
@@ -116,7 +136,7 @@ impl Mark {
         let mark: Self = serde_json::from_str(line).ok()?;
         let shared = mark.shared.iter().all(|path| part_problem(path).is_none());
         let release = mark.release()?;
-        let trees = Oid::parse(&mark.tree).is_some()
+        let trees = mark.content.is_consistent()
             && mark.built.as_deref().is_none_or(|built| Oid::parse(built).is_some());
         (mark.id == id && is_consistent(&release) && shared && trees).then_some(mark)
     }
@@ -128,10 +148,8 @@ impl Mark {
 
     /// The mark up to where the target adds what it built.
     pub(crate) fn open_line(&self) -> String {
-        let mut line = serde_json::json!({
-            "id": self.id, "version": self.version, "tree": self.tree, "shared": self.shared,
-        })
-        .to_string();
+        let whole = Self { built: None, ..self.clone() };
+        let mut line = serde_json::json!(whole).to_string();
         line.pop();
         line
     }
@@ -207,7 +225,7 @@ mod tests {
         let mark = Mark {
             id: id.into(),
             version: serde_json::from_str(&format!(r#"{{"id":"{COMMIT}"}}"#)).unwrap(),
-            tree: COMMIT.into(),
+            content: Content::Tree(COMMIT.into()),
             shared: vec!["log".into()],
             built: None,
         };
@@ -216,5 +234,11 @@ mod tests {
         assert!(Mark::parse("0123456789ab-ffffffffffff", &line).is_none());
         assert!(Mark::parse(id, &line.replace("log", "../log")).is_none());
         assert!(Mark::parse(id, &mark.open_line()).is_none());
+        let digest = "0".repeat(64);
+        let manifest =
+            line.replace(&format!("\"tree\":\"{COMMIT}\""), &format!("\"manifest\":\"{digest}\""));
+        assert_eq!(Mark::parse(id, &manifest).unwrap().content, Content::Manifest(digest));
+        assert!(Mark::parse(id, &line.replace("\"tree\"", "\"manifest\"")).is_none());
+        assert!(Mark::parse(id, &line.replace("\"tree\"", "\"neither\"")).is_none());
     }
 }

@@ -3,6 +3,7 @@
 //! What happens on a target is done by a few fixed scripts in POSIX sh (`transport/scripts`), each
 //! sent as one step. They decide nothing: ids, states and lists come from here as arguments.
 
+mod archive;
 mod failure;
 mod fetch;
 mod finalize;
@@ -26,13 +27,14 @@ use deploy_core::{
 use jiff::Timestamp;
 
 use crate::{
+    archive::{ArchiveOptions, Archives, Told},
     cache::Cache,
     claim::{ClaimRecord, RunProcess},
     git::oid::Oid,
-    layout::{BuildStep, Layout},
+    layout::{BuildStep, Layout, MadeOf},
     pack::Packs,
     session::{Output, Script, Sessions},
-    state::LONGEST_NAME,
+    state::{Content, LONGEST_NAME},
 };
 use failure::status;
 use report::Report;
@@ -50,13 +52,32 @@ const COMPLAINTS: usize = 16 * 1024;
 /// How often a step is sent again because the target had changed in between.
 const ROUNDS: usize = 4;
 
+/// How versions come onto targets.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum FetchMethod {
+    /// The deployer packs the tree of a version, and sends it to all.
+    #[default]
+    Push,
+    /// A command on the deployer's machine builds an archive, which is sent to all.
+    Archive(ArchiveOptions),
+}
+
+/// The same, with what it needs.
+#[derive(Debug)]
+enum Method {
+    Push,
+    Archive(Box<Archives>),
+}
+
 /// Brings versions of a git repository onto hosts. See `docs/fetch.md` and `docs/layout.md`.
 #[derive(Debug)]
 pub struct SshTransport {
     sessions: Sessions,
     layout: Layout,
     steps: Vec<BuildStep>,
+    repository: PathBuf,
     packs: Packs,
+    method: Method,
     process: RunProcess,
     since: Timestamp,
     /// What each target said last.
@@ -74,11 +95,14 @@ impl SshTransport {
         layout: Layout,
         process: RunProcess,
     ) -> Self {
+        let repository = repository.into();
         Self {
             sessions,
             layout,
             steps: Vec::new(),
-            packs: Packs::new(repository),
+            packs: Packs::new(&repository),
+            repository,
+            method: Method::Push,
             process,
             since: Timestamp::now(),
             reports: Mutex::default(),
@@ -93,12 +117,39 @@ impl SshTransport {
         self
     }
 
+    /// Brings versions by `method`; without this, by [`FetchMethod::Push`].
+    #[must_use]
+    pub fn fetch_by(mut self, method: FetchMethod) -> Self {
+        self.method = match method {
+            FetchMethod::Push => Method::Push,
+            FetchMethod::Archive(options) => {
+                let shared = self.layout.shared().to_vec();
+                let archives = Archives::new(options, self.repository.clone(), shared);
+                Method::Archive(Box::new(archives))
+            }
+        };
+        self
+    }
+
+    /// Tells `somebody` what a build on this machine does and says, line by line. Call it after
+    /// [`fetch_by`](Self::fetch_by).
+    #[must_use]
+    pub fn tell(mut self, somebody: Arc<dyn Fn(&str) + Send + Sync>) -> Self {
+        if let Method::Archive(archives) = &mut self.method {
+            archives.tell(Told::to(somebody));
+        }
+        self
+    }
+
     /// Keeps what spares work in later runs, such as which blobs large files are, in a directory of
     /// this user's own in `directory`. That one may be removed at any time. Without this, or where
-    /// `directory` does not exist, nothing is kept.
+    /// `directory` does not exist, nothing is kept. Call it after [`fetch_by`](Self::fetch_by).
     #[must_use]
     pub fn cache_in(mut self, directory: &Path) -> Self {
         self.packs.keep_in(Cache::of_user(directory));
+        if let Method::Archive(archives) = &mut self.method {
+            archives.keep_in(Cache::of_user(directory));
+        }
         self
     }
 
@@ -108,13 +159,34 @@ impl SshTransport {
     }
 
     /// Whether `version` can be brought to targets at all: its commit and those of its submodules
-    /// are here, and no symbolic link in it stands at or above a shared directory. Touches no
-    /// target; [`fetch`](Transport::fetch) asks it too.
+    /// are here, and no symbolic link in it stands at or above a shared directory. What is needed
+    /// of it is brought here: large files, and its archive, which is built if need be. Until then
+    /// [`release`](Transport::release) does not know an archive. Touches no target.
     ///
     /// # Errors
-    /// `NotFound` or `Rejected`, with the reason.
+    /// `NotFound`, `Rejected` or `TimedOut`, with the reason.
     pub async fn admit(&self, version: &Version) -> Result<(), BackendError> {
-        self.flat(version).await.map(drop)
+        match self.archives() {
+            None => self.flat(version).await.map(drop),
+            Some(_) if !self.steps.is_empty() => {
+                let attempted = format!("lay out {}", version.id.short());
+                let why = "an archive is complete as it was built: build steps are not run in it";
+                Err(BackendError::new(ErrorKind::Rejected, attempted).with_source(why))
+            }
+            Some(archives) => {
+                archives.of(version, &commit_of(version)?, &self.packs).await.map(drop)
+            }
+        }
+    }
+
+    /// What a release of `version` would be made of.
+    fn made_of(&self, version: &Version) -> Result<MadeOf, BackendError> {
+        let Some(archives) = self.archives() else { return Ok(MadeOf::Tree) };
+        let archive = archives.known(&commit_of(version)?).ok_or_else(|| {
+            BackendError::new(ErrorKind::Rejected, format!("lay out {}", version.id.short()))
+                .with_source("its archive is not built yet")
+        })?;
+        Ok(MadeOf::Archive(archive.digest.clone()))
     }
 
     async fn flat(&self, version: &Version) -> Result<Arc<crate::pack::Flat>, BackendError> {
@@ -137,7 +209,9 @@ impl SshTransport {
     /// Asks a target everything in one step.
     async fn probe(&self, target: &Target, scope: &Scope) -> Result<Report, BackendError> {
         let attempted = format!("ask {target} what it serves");
-        let output = self.run(target, Script::new(PROBE).arg(self.layout.path()), scope).await?;
+        let tools: &[&str] = if self.archives().is_some() { &archive::TOOLS } else { &[] };
+        let script = Script::new(PROBE).arg(self.layout.path()).args(tools.iter().copied());
+        let output = self.run(target, script, scope).await?;
         let report = Report::parse(&output.stdout.bytes());
         if !output.success() || !report.is_done || output.stdout.is_truncated() {
             let error = BackendError::new(ErrorKind::Broken, attempted);
@@ -239,7 +313,7 @@ impl Transport for SshTransport {
             return Err(rejected("its name is too long"));
         }
         self.layout
-            .release(version, &self.steps)
+            .release(version, &self.steps, self.made_of(version)?)
             .ok_or_else(|| rejected("it is not a commit of a git repository"))
     }
 
@@ -250,7 +324,8 @@ impl Transport for SshTransport {
             let error = BackendError::new(ErrorKind::Conflict, "ask what it serves");
             return Err(error.with_source("an earlier switch of this run is still at work there"));
         }
-        Ok(report.into_live(&self.layout, &scope.run, &self.process))
+        let needs_git = self.archives().is_none();
+        Ok(report.into_live(&self.layout, needs_git, &scope.run, &self.process))
     }
 
     async fn fetch(
@@ -259,9 +334,16 @@ impl Transport for SshTransport {
         change: &Change,
         scope: &Scope,
     ) -> Result<(), BackendError> {
-        match &change.to {
-            Some(release) => self.bring(target, release, scope).await,
-            None => Ok(()),
+        let Some(release) = &change.to else { return Ok(()) };
+        let known = self.known(target, scope).await?;
+        let is_archive = match known.releases.get(release.id.as_str()) {
+            // It stays what it was made of, however new ones are made.
+            Some(mark) => matches!(mark.content, Content::Manifest(_)),
+            None => self.archives().is_some(),
+        };
+        match is_archive {
+            true => self.bring_archive(target, release, scope).await,
+            false => self.bring(target, release, scope).await,
         }
     }
 

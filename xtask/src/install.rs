@@ -38,6 +38,8 @@ pub(crate) const BUILD: &[Need] = &[
     program("git-lfs", "git-lfs"),
     // Through it come files of git-fat.
     program("rsync", "rsync"),
+    // What small hosts have instead of coreutils.
+    program("busybox", "busybox"),
 ];
 
 /// What some tests make disks with; they need root, as the fleet does.

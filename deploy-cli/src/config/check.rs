@@ -5,7 +5,8 @@ mod checks;
 use std::{collections::BTreeSet, path::Path};
 
 use super::{
-    Config, GroupSection, RestartMethod, RestartSection, SchemeName, StepStage, error::Told,
+    Config, FetchBy, GroupSection, RestartMethod, RestartSection, SchemeName, StepStage,
+    error::Told,
 };
 use crate::hosts;
 
@@ -15,6 +16,7 @@ pub(super) fn check(config: &Config) -> Result<(), Told> {
         return Err(told(["layout", "path"], "must be an absolute path on the hosts"));
     }
     check_plain(config)?;
+    check_fetch(config)?;
     if let Some(restart) = &config.restart {
         check_restart(restart)?;
     }
@@ -92,6 +94,28 @@ fn check_path(key: &[&str], path: &Path) -> Result<(), Told> {
             refuse("`~` is not expanded here: give the whole path")
         }
         _ => Ok(()),
+    }
+}
+
+fn check_fetch(config: &Config) -> Result<(), Told> {
+    let fetch = &config.fetch;
+    let is_archive = fetch.method == FetchBy::Archive;
+    let only = [("command", fetch.command.is_some()), ("timeout", fetch.timeout.is_some())];
+    if let Some((key, _)) = only.into_iter().find(|(_, given)| *given && !is_archive) {
+        return Err(told(["fetch", key], "goes with method = \"archive\" only"));
+    }
+    if !is_archive {
+        return Ok(());
+    }
+    if fetch.command.as_ref().is_none_or(|command| command.trim().is_empty()) {
+        return Err(told(["fetch"], "needs `command`: what builds the archive"));
+    }
+    match config.step.iter().position(|step| step.stage == StepStage::Fetch) {
+        Some(index) => {
+            let problem = "an archive is complete as it was built: build in `command` of [fetch]";
+            Err(told_at("step", index, "stage", problem))
+        }
+        None => Ok(()),
     }
 }
 

@@ -13,6 +13,7 @@ use super::{
     amount,
     check_section::{CheckSection, NrpeSection},
     duration::Span,
+    fetch_section::{self, FetchSection},
 };
 
 /// The whole configuration.
@@ -34,6 +35,9 @@ pub struct Config {
     /// How hosts are reached.
     #[serde(default)]
     pub ssh: SshSection,
+    /// How a version comes onto hosts.
+    #[serde(default, deserialize_with = "fetch_section::read")]
+    pub fetch: FetchSection,
     /// Where a release lies on a host.
     pub layout: LayoutSection,
     /// How the service is made to use it.

@@ -10,8 +10,13 @@ use std::{
     },
 };
 
-use super::scratch::Scratch;
-use crate::git::command::{self, Git};
+use crate::{
+    git::{
+        command::{self, Git},
+        oid::Oid,
+    },
+    scratch::Scratch,
+};
 use deploy_core::backend::{BackendError, ErrorKind};
 
 /// A temporary repository that borrows the objects of the app's repository and its submodules.
@@ -26,6 +31,8 @@ pub(super) struct Staging {
     packs: AtomicUsize,
 }
 
+/// Attributes by which no file is converted.
+const UNCONVERTED: &str = "* -text -ident -filter !eol !working-tree-encoding\n";
 const ATTEMPTED: &str = "prepare to pack";
 
 fn rejected(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> BackendError {
@@ -75,6 +82,41 @@ impl Staging {
             .env("GIT_INDEX_FILE", index)
             .env("GIT_ATTR_NOSYSTEM", "1");
         command::run(command, input, attempted).await?.require(attempted)
+    }
+
+    /// Writes the files of `tree` into `directory`, and nothing converts them.
+    pub(super) async fn check_out(
+        &self,
+        tree: &Oid,
+        directory: &Path,
+        attempted: &str,
+    ) -> Result<(), BackendError> {
+        // A repository of its own, since its attributes must not hold here.
+        let number = self.packs.fetch_add(1, Ordering::Relaxed);
+        let repository = self.dir.path().join(format!("{number}.git"));
+        let name = repository.as_os_str();
+        let format = format!("--object-format={}", self.format);
+        let words = ["init", "--quiet", "--bare", "--template=", &format].map(OsStr::new);
+        Git::new(self.dir.path()).output(attempted, &[&words[..], &[name]].concat()).await?;
+        let refuse = |error| BackendError::new(ErrorKind::Rejected, attempted).with_source(error);
+        let objects = self.git.dir().join("objects");
+        let alternates = alternate(&objects).unwrap_or_default();
+        std::fs::write(repository.join("objects/info/alternates"), alternates).map_err(refuse)?;
+        std::fs::create_dir_all(repository.join("info")).map_err(refuse)?;
+        std::fs::write(repository.join("info/attributes"), UNCONVERTED).map_err(refuse)?;
+        for words in [&["read-tree", tree.as_str()][..], &["checkout-index", "--all", "--force"]] {
+            let mut command = Git::new(directory).command();
+            command
+                .args(["-c", "core.autocrlf=false", "-c", "core.symlinks=true"])
+                .args(["-c", "core.fileMode=true", "-c", "core.hooksPath=/dev/null"])
+                .args(words)
+                .env("GIT_DIR", &repository)
+                .env("GIT_WORK_TREE", directory)
+                .env("GIT_INDEX_FILE", repository.join("index"));
+            command::run(command, None, attempted).await?.require(attempted)?;
+        }
+        let _ = std::fs::remove_dir_all(repository);
+        Ok(())
     }
 
     /// Makes the objects of `repository` visible here. Idempotent.

@@ -9,13 +9,17 @@ use tokio::time::Instant;
 use super::{Answered, Report, SshTransport, commit_of, failure, status, within};
 use crate::{
     git::oid::Oid,
-    layout::BuildStep,
+    layout::{BuildStep, MadeOf},
     pack::Flat,
     session::{Script, Stdin},
-    state::Mark,
+    state::{Content, Mark},
 };
 
-const FETCH: &str = concat!(include_str!("scripts/prelude.sh"), include_str!("scripts/fetch.sh"));
+const FETCH: &str = concat!(
+    include_str!("scripts/prelude.sh"),
+    include_str!("scripts/release.sh"),
+    include_str!("scripts/fetch.sh")
+);
 /// Runs a build step as a person would: with their home and their environment.
 const BUILD: &str = r#"cd "$1" || exit 1; umask 022; exec sh -c "$2""#;
 
@@ -84,7 +88,7 @@ impl SshTransport {
         flat: &Flat,
         attempted: &str,
     ) -> Result<Mark, BackendError> {
-        let made = self.layout.release(&release.version, &self.steps);
+        let made = self.layout.release(&release.version, &self.steps, MadeOf::Tree);
         if made.is_none_or(|made| made != *release) {
             let gone =
                 format!("{} is gone there, and was made by another configuration", release.id);
@@ -95,7 +99,7 @@ impl SshTransport {
         Ok(Mark {
             id: release.id.to_string(),
             version: release.version.clone(),
-            tree: flat.tree.to_string(),
+            content: Content::Tree(flat.tree.to_string()),
             shared: self.layout.shared().to_vec(),
             built: None,
         })
@@ -143,7 +147,7 @@ impl SshTransport {
                 .stdin(stdin);
             match Answered::of(self.run(target, script, scope).await?) {
                 Answered::Done(report) => {
-                    self.tell(target, &report, scope);
+                    self.pass_on(target, &report, scope);
                     self.note(target, report.clone());
                     return Ok(report);
                 }
@@ -215,7 +219,7 @@ impl SshTransport {
     /// How unchanged files come from the release before. A hard link only where nobody who could
     /// write through it does: neither the service, nor root, nor a build step. What build steps
     /// have made is not copied either.
-    fn share(&self, known: &Report) -> &'static str {
+    pub(super) fn share(&self, known: &Report) -> &'static str {
         if known.can_reflink() {
             return "reflink";
         }
@@ -229,7 +233,7 @@ impl SshTransport {
     }
 
     /// Passes on what a person would like to know of a fetch that went well.
-    fn tell(&self, target: &Target, report: &Report, scope: &Scope) {
+    pub(super) fn pass_on(&self, target: &Target, report: &Report, scope: &Scope) {
         for remark in &report.remarks {
             let line = format!("{remark}\n");
             scope.output.write(target, scope.stage, Stream::Stdout, line.as_bytes());

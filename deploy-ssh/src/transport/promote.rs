@@ -10,11 +10,17 @@ use jiff::Timestamp;
 use super::{Answered, Report, SshTransport, failure, status};
 use crate::{
     session::{OnStdinEnd, Script},
-    state::State,
+    state::{Content, State},
 };
 
 const PROMOTE: &str =
     concat!(include_str!("scripts/prelude.sh"), include_str!("scripts/promote.sh"));
+/// The same for a release that was made of an archive.
+const PROMOTE_ARCHIVE: &str = concat!(
+    include_str!("scripts/prelude.sh"),
+    include_str!("scripts/manifest.sh"),
+    include_str!("scripts/promote.sh")
+);
 
 impl SshTransport {
     /// Makes `change.to` what `target` serves, when it serves `change.from`.
@@ -56,7 +62,10 @@ impl SshTransport {
                     match to {
                         Some(to) if output.status == status::DAMAGED && !is_mended => {
                             is_mended = true;
-                            self.mend(target, to, scope).await?;
+                            match is_archive(&known, to) {
+                                true => self.mend_archive(target, to, scope).await?,
+                                false => self.mend(target, to, scope).await?,
+                            }
                         }
                         _ => return Err(error()),
                     }
@@ -90,7 +99,9 @@ impl SshTransport {
         let doubt = to.is_some_and(|to| !self.is_compared(target, &to.id));
         let mark = to.and_then(|to| known.releases.get(to.id.as_str()));
         let shared = mark.map(|mark| mark.shared.clone()).unwrap_or_default();
-        Ok(Script::new(PROMOTE)
+        let script =
+            if to.is_some_and(|to| is_archive(known, to)) { PROMOTE_ARCHIVE } else { PROMOTE };
+        Ok(Script::new(script)
             .on_stdin_end(OnStdinEnd::RunToEnd)
             .arg(self.layout.path())
             .arg(scope.run.as_str())
@@ -103,6 +114,11 @@ impl SshTransport {
             .arg(if doubt { "1" } else { "0" })
             .args(shared))
     }
+}
+
+fn is_archive(known: &Report, release: &Release) -> bool {
+    let mark = known.releases.get(release.id.as_str());
+    mark.is_some_and(|mark| matches!(mark.content, Content::Manifest(_)))
 }
 
 /// The state once `to` is served. What is served already keeps its date.

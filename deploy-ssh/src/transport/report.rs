@@ -54,6 +54,7 @@ pub(super) struct Report {
 #[derive(Debug, Clone, Default)]
 struct Probe {
     git: Option<String>,
+    has_gzip: bool,
     missing: Vec<String>,
     unwritable: Vec<String>,
     odd: Vec<String>,
@@ -102,6 +103,7 @@ impl Report {
                 }
             }
             "git" => self.probe.git = Some(owned()),
+            "gzip" => self.probe.has_gzip = true,
             "missing" => self.probe.missing.push(owned()),
             "unwritable" => self.probe.unwritable.push(owned()),
             "odd" => self.probe.odd.push(owned()),
@@ -169,14 +171,25 @@ impl Report {
         ["btrfs", "xfs", "bcachefs"].contains(&self.probe.filesystem.as_str())
     }
 
+    /// Whether it can unpack what gzip packed.
+    pub(super) fn has_gzip(&self) -> bool {
+        self.probe.has_gzip
+    }
+
     /// The user that we are there, and whether that is root.
     pub(super) fn user(&self) -> Option<(&str, bool)> {
         self.probe.user.split_once(' ').map(|(name, uid)| (name, uid == "0"))
     }
 
     /// The answer to what a target serves.
-    pub(super) fn into_live(self, layout: &Layout, run: &RunId, here: &RunProcess) -> Live {
-        let mut lacks = self.lacks(layout);
+    pub(super) fn into_live(
+        self,
+        layout: &Layout,
+        needs_git: bool,
+        run: &RunId,
+        here: &RunProcess,
+    ) -> Live {
+        let mut lacks = self.lacks(layout, needs_git);
         let state = self.state();
         if let Err(why) = &state {
             let file = format!("{}/state.json", layout.cache());
@@ -205,11 +218,12 @@ impl Report {
         Live { good: good.collect(), serving: self.serving(), claim, lacks, notes: self.notes() }
     }
 
-    fn lacks(&self, layout: &Layout) -> Vec<String> {
+    fn lacks(&self, layout: &Layout, needs_git: bool) -> Vec<String> {
         let (path, cache) = (layout.path(), layout.cache());
         let mut lacks = Vec::new();
         let probe = &self.probe;
         match probe.git.as_deref().map(git_version) {
+            _ if !needs_git => {}
             None => lacks.push("git: install it there".to_owned()),
             Some(Some(version)) if version < OLDEST_GIT => lacks.push(format!(
                 "a newer git: {}.{} is there, {}.{} is needed",
@@ -285,7 +299,7 @@ mod tests {
         let layout = Layout::new("/srv/app/live").unwrap();
         let here = RunProcess::current().unwrap();
         let run = RunId::new("r1").unwrap();
-        Report::parse(text.as_bytes()).into_live(&layout, &run, &here)
+        Report::parse(text.as_bytes()).into_live(&layout, true, &run, &here)
     }
 
     #[test]

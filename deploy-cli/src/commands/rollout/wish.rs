@@ -95,7 +95,11 @@ pub(in crate::commands) async fn request(
         (Some(version), _) => Goal::Deploy(version),
     };
     if let Goal::Deploy(version) | Goal::RollBackTo(version) = &goal {
-        wired.admit(version).await?;
+        // It may fetch large files, and build: what that started ends with it.
+        tokio::select! {
+            admitted = wired.admit(version) => admitted?,
+            () = crate::signals::ended() => return Err(crate::commands::interrupted()),
+        }
     }
     Ok(PlanRequest {
         environment: project.loaded.environment.clone(),

@@ -15,7 +15,7 @@ prune() {
     fi
     # Moved first: what is half deleted does not count as a release.
     mv -T "$releases/$_id" "$releases/.gone-$_id" && drop_tree "$releases/.gone-$_id"
-    rm -f "$indexes/$_id"
+    rm -f "$indexes/$_id" "$manifests/$_id"
     g update-ref -d "refs/deploy/releases/$_id" 2>/dev/null
   done
   for _c in $commits; do g update-ref -d "refs/deploy/commits/$_c" 2>/dev/null; done

@@ -22,6 +22,7 @@ cache=$path-cache
 repo=$cache/repo.git
 releases=$cache/releases
 indexes=$cache/indexes
+manifests=$cache/manifests
 mark=.deploy-release
 building=.deploy-building
 nl='

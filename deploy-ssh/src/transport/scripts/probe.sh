@@ -1,13 +1,14 @@
 # Asks what a target serves, has and lacks. Changes nothing. What an earlier run has proven by what it
-# left is not tried again.
+# left is not tried again. Its arguments are tools that it needs besides.
 if [ -d "$repo/objects" ]; then
   command -v git >/dev/null 2>&1 && say git present
 else
   command -v git >/dev/null 2>&1 && say git "$(git --version 2>&1 | head -n 1)"
 fi
-for _t in mv ln rm cp tr head cat find readlink chmod id stat sync; do
+for _t in mv ln rm cp tr head cat find readlink chmod id stat sync "$@"; do
   command -v "$_t" >/dev/null 2>&1 || say missing "$_t"
 done
+command -v gzip >/dev/null 2>&1 && say gzip yes
 if [ ! -L "$cache/live" ]; then
   mv --help 2>&1 | grep -q -e '-[a-zA-Z]*T' || say missing 'mv -T'
 fi

@@ -15,14 +15,14 @@ const ALIVE: &str = "alive";
 
 /// A temporary directory. Gone when dropped; if its process is killed, when the next one is made.
 #[derive(Debug)]
-pub(super) struct Scratch {
+pub(crate) struct Scratch {
     dir: TempDir,
     _alive: File,
 }
 
 impl Scratch {
     /// A new one in the system's place for temporary files.
-    pub(super) fn new() -> io::Result<Self> {
+    pub(crate) fn new() -> io::Result<Self> {
         Self::within(&std::env::temp_dir())
     }
 
@@ -43,7 +43,7 @@ impl Scratch {
         }
     }
 
-    pub(super) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.dir.path()
     }
 }

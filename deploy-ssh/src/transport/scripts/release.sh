@@ -1,0 +1,44 @@
+# What making a release needs, whatever it is made of.
+
+# Leftovers bear our names; what the live link points to is never one.
+clean() {
+  find_live
+  drop_tree "$cache/.arrived"
+  for _r in "$releases"/* "$releases"/.gone-*; do
+    case ${_r##*/} in
+      .gone-*) drop_tree "$_r" ;;
+      "$live") ;;
+      *) if [ -e "$_r/$building" ]; then drop_tree "$_r"
+         elif [ ! -e "$_r/$mark" ]; then rmdir "$_r" 2>/dev/null
+         fi ;;
+    esac
+  done
+  set --
+  for _r in "$indexes"/* "$manifests"/*; do
+    [ -e "$releases/${_r##*/}/$mark" ] || set -- "$@" "$_r"
+  done
+  for _r in "$repo"/refs/deploy/*/*; do
+    [ -s "$_r" ] || set -- "$@" "$_r"
+  done
+  set -- "$@" "$cache"/.state-* "$cache"/.live-* "$cache"/.previous-* "$cache"/.new/* \
+    "$cache"/.index* "$cache"/.manifest-* "$cache/.differ" "$cache/.names" "$cache/.kept" \
+    "$repo"/*.lock "$repo"/refs/deploy/*/*.lock "$repo"/objects/tmp_* \
+    "$repo"/objects/??/tmp_* "$repo"/objects/pack/tmp_* "$repo"/objects/pack/.tmp-*
+  for _r in "$@"; do
+    shift
+    if [ -e "$_r" ] || [ -L "$_r" ]; then set -- "$@" "$_r"; fi
+  done
+  [ $# = 0 ] || rm -f "$@"
+}
+
+# The shared directory $1, as a link that survives a move of the whole tree.
+link_shared() {
+  [ -d "$cache/shared/$1" ] || mkdir -p "$cache/shared/$1" || exit 1
+  _up=../../ _rest=$1
+  while :; do
+    case $_rest in */*) _up=../$_up _rest=${_rest#*/} ;; *) break ;; esac
+  done
+  case $1 in */*) [ -d "$dest/${1%/*}" ] || mkdir -p "$dest/${1%/*}" || exit 1 ;; esac
+  drop_tree "$dest/$1"
+  ln -s "${_up}shared/$1" "$dest/$1" || exit 1
+}
