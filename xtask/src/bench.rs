@@ -4,7 +4,7 @@
 
 use std::{
     fs,
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::ExitCode,
 };
 
@@ -26,6 +26,7 @@ mod machine;
 mod measured;
 mod origin;
 mod ours;
+mod peers;
 mod place;
 mod publish;
 mod report;
@@ -39,6 +40,7 @@ mod work;
 use bar::Bar;
 use measured::Measured;
 use ours::Unchanged;
+use peers::Tools;
 use rows::Rows;
 use work::Work;
 
@@ -57,6 +59,10 @@ pub(crate) struct Options {
     /// How unchanged files come into a new release
     #[arg(long, value_enum, default_value_t)]
     unchanged: Unchanged,
+    /// Measure pyinfra, Fabric, Ansible and Capistrano too, with 50 and 100 light hosts if no other
+    /// numbers are given; they are installed
+    #[arg(long)]
+    peers: bool,
     /// Measure this deploy-cli instead of building one
     #[arg(long, value_name = "PROGRAM")]
     with: Option<PathBuf>,
@@ -100,6 +106,20 @@ impl Options {
             ([], _) => part == Part::Light,
             (only, _) => only.contains(&part),
         }
+    }
+
+    /// Whether other tools are measured in a row.
+    fn has_peers(&self, kind: HostKind, hosts: usize) -> bool {
+        let asked = !self.hosts.is_empty() || [50, 100].contains(&hosts);
+        self.peers && kind == HostKind::Light && asked
+    }
+
+    /// How many versions with changes are deployed at most.
+    fn versions(&self) -> usize {
+        let rows = KINDS.iter().map(|kind| self.sizes(*kind).len()).max().unwrap_or_default();
+        let sides = if self.peers { 6 } else { 2 };
+        // And one that is only planned.
+        rows * (usize::from(self.runs) * sides + 1)
     }
 
     /// The numbers of hosts of `kind`, in growing order.
@@ -146,36 +166,28 @@ pub(crate) fn run(options: &Options, interrupt: &Interrupt) -> Result<ExitCode, 
         console::headline("listing versions");
         bars.push(listing::measure(&program, directory.path(), usize::from(options.runs))?);
     }
-    let rows = measure_rows(options, program, directory.path(), interrupt)?;
+    let peers = if options.peers { Some(Tools::install(interrupt)?) } else { None };
+    let versions = peers.as_ref().map(Tools::versions);
+    let rows = if options.versions() == 0 {
+        Vec::new()
+    } else {
+        console::headline("making the repository");
+        let work = Work::create(directory.path(), options.versions())?;
+        let rows = Rows { options, work, program, peers, interrupt };
+        KINDS.iter().map(|kind| rows.measure(*kind)).collect::<Result<Vec<_>, _>>()?.concat()
+    };
     bars.splice(0..0, measured::bars(&rows));
-    conclude(options, &rows, &bars)
+    conclude(options, &rows, &bars, versions.as_deref())
 }
 
-fn measure_rows(
+fn conclude(
     options: &Options,
-    program: PathBuf,
-    directory: &Path,
-    interrupt: &Interrupt,
-) -> Result<Vec<Measured>, TaskError> {
-    let most = KINDS.iter().map(|kind| options.sizes(*kind).len()).max().unwrap_or_default();
-    if most == 0 {
-        return Ok(Vec::new());
-    }
-    console::headline("making the repository");
-    let work = Work::create(directory, usize::from(options.runs) * most)?;
-    let rows = Rows { options, work, program, interrupt };
-    let mut measured = Vec::new();
-    for kind in KINDS {
-        measured.extend(rows.measure(kind)?);
-    }
-    Ok(measured)
-}
-
-fn conclude(options: &Options, rows: &[Measured], bars: &[Bar]) -> Result<ExitCode, TaskError> {
-    console::headline("figures (medians)");
-    print!("{}", table::figures(rows));
-    console::headline("bars");
-    print!("{}", table::bars(bars));
+    rows: &[Measured],
+    bars: &[Bar],
+    peers: Option<&str>,
+) -> Result<ExitCode, TaskError> {
+    console::headline("medians");
+    println!("{}", report::long(rows, bars, peers).trim_end());
     if let Some(path) = &options.json {
         let text = format!("{:#}\n", table::json(rows, bars));
         fs::write(path, text).map_err(TaskError::io(format!("write {}", path.display())))?;
@@ -183,7 +195,7 @@ fn conclude(options: &Options, rows: &[Measured], bars: &[Bar]) -> Result<ExitCo
     if options.write {
         let [readme, page] = pages();
         publish::write(&readme, &report::short(rows))?;
-        publish::write(&page, &report::long(rows, bars))?;
+        publish::write(&page, &report::long(rows, bars, peers))?;
     }
     let all_met = bars.iter().all(Bar::is_met);
     Ok(if all_met { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -13,6 +13,8 @@ use crate::{
 enum Sign {
     Program(&'static str),
     File(&'static str),
+    /// A command that succeeds.
+    Works(&'static [&'static str]),
 }
 
 /// A Debian package and the sign that it is installed.
@@ -54,6 +56,21 @@ pub(crate) const FLEET: &[Need] = &[
     program("dbus", "dbus-daemon"),
 ];
 
+/// What the tools need that are measured beside ours.
+pub(crate) const PEERS: &[Need] = &[
+    Need {
+        package: "python3-venv",
+        sign: Sign::Works(&["/usr/bin/python3", "-c", "import ensurepip"]),
+    },
+    program("capistrano", "cap"),
+    // Without these it cannot use keys of today.
+    Need { package: "ruby-ed25519", sign: Sign::Works(&["ruby", "-e", "require 'ed25519'"]) },
+    Need {
+        package: "ruby-bcrypt-pbkdf",
+        sign: Sign::Works(&["ruby", "-e", "require 'bcrypt_pbkdf'"]),
+    },
+];
+
 /// Another that installs, another of these tasks for instance, is waited for.
 const WAIT: &str = "-oDPkg::Lock::Timeout=300";
 
@@ -62,6 +79,7 @@ impl Need {
         match self.sign {
             Sign::Program(name) => tool::is_installed(name),
             Sign::File(path) => Path::new(path).exists(),
+            Sign::Works(words) => works(words),
         }
     }
 }
@@ -92,6 +110,11 @@ pub(crate) fn ensure(needs: &[&[Need]], interrupt: &Interrupt) -> Result<(), Tas
     if status.success() { Ok(()) } else { Err(by_hand()) }
 }
 
+fn works(words: &[&str]) -> bool {
+    let Some((program, words)) = words.split_first() else { return true };
+    Command::new(program).args(words).output().is_ok_and(|output| output.status.success())
+}
+
 fn missing(needs: &[&[Need]]) -> Vec<&'static str> {
     needs.iter().copied().flatten().filter(|need| !need.is_met()).map(|need| need.package).collect()
 }
@@ -102,7 +125,14 @@ mod tests {
 
     #[test]
     fn only_what_is_missing_is_named() {
-        let needs = [program("coreutils", "ls"), program("no-such", "no-such-program")];
-        assert_eq!(missing(&[&needs]), ["no-such"]);
+        let works = |package, words| Need { package, sign: Sign::Works(words) };
+        let needs = [
+            program("coreutils", "ls"),
+            program("no-such", "no-such-program"),
+            works("shell", &["sh", "-c", "exit 0"]),
+            works("broken", &["sh", "-c", "exit 1"]),
+            works("absent", &["no-such-program"]),
+        ];
+        assert_eq!(missing(&[&needs]), ["no-such", "broken", "absent"]);
     }
 }

@@ -47,19 +47,21 @@ mkdir -p /srv/deployment/floor/releases
 cd /srv/deployment/floor
 [ -e repo ] && exit
 git init --quiet --bare repo
-git -C repo remote add origin \"$1\"
+git -C repo remote add --mirror=fetch origin \"$1\"
 ";
 
 /// Ends a script early where version `$1` is already.
 const UNLESS_THERE: &str = "[ -e /srv/deployment/floor/current ] && exit\n";
 
-/// Goes back to the first version `$1` and forgets `$2`, which is not measured.
+/// Goes back to version `$1` and forgets all others.
 const BACK: &str = "\
 set -eu
 cd /srv/deployment/floor
 ln -sfn \"releases/$1\" next
 mv -T next current
-rm -rf \"releases/$2\"
+for release in releases/*; do
+[ \"$release\" = \"releases/$1\" ] || rm -rf \"$release\"
+done
 ";
 
 /// Deploys by the script.
@@ -156,8 +158,12 @@ impl Side for Floor<'_> {
         self.run_on(&self.place.hosts, &self.deploy_script(), &[version], interrupt)
     }
 
-    fn back(&self, version: &str, interrupt: &Interrupt) -> Result<Ended, TaskError> {
+    fn back(&self, interrupt: &Interrupt) -> Result<Ended, TaskError> {
         let script = format!("{BACK}{}", self.ending());
-        self.run_on(&self.place.hosts, &script, &[FIRST, version], interrupt)
+        self.run_on(&self.place.hosts, &script, &[FIRST], interrupt)
+    }
+
+    fn goes_back_by_itself(&self) -> bool {
+        true
     }
 }

@@ -121,8 +121,12 @@ impl Side for Ours<'_> {
         self.run(&["deploy", version, "--yes"], interrupt)
     }
 
-    fn back(&self, _: &str, interrupt: &Interrupt) -> Result<Ended, TaskError> {
+    fn back(&self, interrupt: &Interrupt) -> Result<Ended, TaskError> {
         self.run(&["rollback", FIRST, "--yes"], interrupt)
+    }
+
+    fn goes_back_by_itself(&self) -> bool {
+        true
     }
 }
 

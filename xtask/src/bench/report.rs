@@ -32,10 +32,11 @@ pub(super) fn short(rows: &[Measured]) -> String {
     table(&head, &lines.collect::<Vec<_>>())
 }
 
-/// All figures and bars, and where they are from.
-pub(super) fn long(rows: &[Measured], bars: &[Bar]) -> String {
+/// All figures and bars, and where they are from; `peers` are the versions of other tools.
+pub(super) fn long(rows: &[Measured], bars: &[Bar], peers: Option<&str>) -> String {
+    let peers = peers.map_or_else(String::new, |versions| format!("; {versions}"));
     format!(
-        "Measured on {}.\n\n{}\n{}",
+        "Measured on {}{peers}.\n\n{}\n{}",
         machine::describe(),
         table::figures(rows),
         table::bars(bars)

@@ -9,6 +9,7 @@ use super::{
     measured::{Measured, Packs},
     origin::Origin,
     ours::{self, Ours},
+    peers::{Peer, Tools},
     place::Place,
     room::Room,
     side::{self, Deed, Series, Side},
@@ -26,6 +27,8 @@ pub(super) struct Rows<'a> {
     pub(super) options: &'a Options,
     pub(super) work: Work,
     pub(super) program: PathBuf,
+    /// The other tools, where they are measured too.
+    pub(super) peers: Option<Tools>,
     pub(super) interrupt: &'a Interrupt,
 }
 
@@ -34,7 +37,8 @@ impl Rows<'_> {
     pub(super) fn measure(&self, kind: HostKind) -> Result<Vec<Measured>, TaskError> {
         let mut fleet: Option<Fleet> = None;
         let mut rows = Vec::new();
-        for (number, size) in self.options.sizes(kind).into_iter().enumerate() {
+        self.work.start_anew();
+        for size in self.options.sizes(kind) {
             console::headline(&format!("{size} {kind} hosts"));
             let fleet = match &mut fleet {
                 Some(fleet) => {
@@ -49,7 +53,7 @@ impl Rows<'_> {
             if self.interrupt.is_asked() {
                 return Err(TaskError::Interrupted);
             }
-            rows.push(in_network_of(fleet, || self.row(fleet, kind, number))?);
+            rows.push(in_network_of(fleet, || self.row(fleet, kind))?);
         }
         if let Some(fleet) = fleet {
             fleet.down()?;
@@ -57,15 +61,13 @@ impl Rows<'_> {
         Ok(rows)
     }
 
-    /// Measures the row `number` of its fleet; runs in the fleet's network.
-    fn row(&self, fleet: &Fleet, kind: HostKind, number: usize) -> Result<Measured, TaskError> {
+    /// Measures one row; runs in the fleet's network.
+    fn row(&self, fleet: &Fleet, kind: HostKind) -> Result<Measured, TaskError> {
         let origin = Origin::serve(&self.work)?;
         let place = Place::prepare(fleet, &self.work, kind)?;
-        let runs = usize::from(self.options.runs);
         let row = Row {
             gauge: Gauge::new(fleet, &origin),
-            // The hosts of the row before have had its versions.
-            versions: (1..=runs).map(|run| work::version(number * runs + run)).collect(),
+            runs: usize::from(self.options.runs),
             interrupt: self.interrupt,
             place: &place,
         };
@@ -73,8 +75,16 @@ impl Rows<'_> {
         let ours = Ours::new(&place, &self.program, self.options.unchanged);
         let fresh = place.strays(ours.live(), FIRST)?;
         let room = Room::of(fleet, self.options.unchanged)?;
+        let peers = match &self.peers {
+            Some(tools) if self.options.has_peers(kind, place.hosts.len()) => {
+                Peer::all(tools, &place, &floor)?
+            }
+            _ => Vec::new(),
+        };
         let (series, fresh) = if room.has_both() {
-            (row.together(&[&floor, &ours], &ours)?, fresh)
+            let mut sides: Vec<&dyn Side> = vec![&floor, &ours];
+            sides.extend(peers.iter().map(|peer| peer as &dyn Side));
+            (row.together(&sides, &ours)?, fresh)
         } else {
             (row.apart(&floor, room.has_floor(), &ours)?, place.hosts.len())
         };
@@ -84,7 +94,7 @@ impl Rows<'_> {
             unchanged: self.options.unchanged,
             packs: Packs {
                 first: self.work.pack_size(FIRST, None)?,
-                change: self.work.pack_size(&row.versions[0], Some(FIRST))?,
+                change: self.work.pack_size(&work::version(1), Some(FIRST))?,
                 fresh,
             },
             series,
@@ -96,7 +106,7 @@ impl Rows<'_> {
 #[derive(Debug)]
 struct Row<'a> {
     gauge: Gauge<'a>,
-    versions: Vec<String>,
+    runs: usize,
     interrupt: &'a Interrupt,
     place: &'a Place<'a>,
 }
@@ -146,15 +156,18 @@ impl Row<'_> {
 
     fn plan(&self, ours: &Ours<'_>) -> Result<Series, TaskError> {
         let mut series = Series::new(ours::NAME, Deed::Plan);
-        for version in &self.versions {
-            let (cost, _) = self.gauge.measure(|| ours.plan(version, self.interrupt))?;
+        let work = self.place.work;
+        let version = work.publish_next()?;
+        for _ in 0..self.runs {
+            let (cost, _) = self.gauge.measure(|| ours.plan(&version, self.interrupt))?;
             series.runs.push(cost);
         }
+        work.withdraw(&version)?;
         Ok(series)
     }
 
     fn alternate(&self, sides: &[&dyn Side]) -> Result<Vec<Series>, TaskError> {
-        side::alternate(self.place, sides, &self.versions, &self.gauge, self.interrupt)
+        side::alternate(self.place, sides, self.runs, &self.gauge, self.interrupt)
     }
 }
 

@@ -23,8 +23,10 @@ pub(super) trait Side: fmt::Debug {
     fn seed(&self, interrupt: &Interrupt) -> Result<Ended, TaskError>;
     /// Deploys `version`, which no host has: this is measured.
     fn deploy(&self, version: &str, interrupt: &Interrupt) -> Result<Ended, TaskError>;
-    /// Goes back from `version` to the first one; this is measured too.
-    fn back(&self, version: &str, interrupt: &Interrupt) -> Result<Ended, TaskError>;
+    /// Goes back to the first version.
+    fn back(&self, interrupt: &Interrupt) -> Result<Ended, TaskError>;
+    /// Whether that is its own doing, and so worth a figure.
+    fn goes_back_by_itself(&self) -> bool;
 }
 
 /// What was done.
@@ -69,11 +71,14 @@ impl Series {
     }
 }
 
-/// Lets the sides deploy each version, and go back, in turn.
+/// Lets the sides deploy, and go back, `runs` times in turn.
+///
+/// Each has versions of its own, which the origin has only while it is their turn: so nobody finds
+/// what another has fetched, and nobody fetches more than one version.
 pub(super) fn alternate(
     place: &Place<'_>,
     sides: &[&dyn Side],
-    versions: &[String],
+    runs: usize,
     gauge: &Gauge<'_>,
     interrupt: &Interrupt,
 ) -> Result<Vec<Series>, TaskError> {
@@ -81,16 +86,23 @@ pub(super) fn alternate(
         [Series::new(side.name(), Deed::Deploy), Series::new(side.name(), Deed::Back)]
     };
     let mut all: Vec<_> = sides.iter().map(both).collect();
-    for version in versions {
+    for _ in 0..runs {
         for (side, [deploys, backs]) in sides.iter().zip(&mut all) {
-            let (cost, ended) = gauge.measure(|| side.deploy(version, interrupt))?;
-            deploys.runs.push(judge(place, *side, cost, &ended, version)?);
-            let (cost, ended) = gauge.measure(|| side.back(version, interrupt))?;
+            let version = place.work.publish_next()?;
+            let (cost, ended) = gauge.measure(|| side.deploy(&version, interrupt))?;
+            deploys.runs.push(judge(place, *side, cost, &ended, &version)?);
+            let (cost, ended) = gauge.measure(|| side.back(interrupt))?;
             backs.runs.push(judge(place, *side, cost, &ended, FIRST)?);
+            place.work.withdraw(&version)?;
             println!("{:10} {version}: {}", side.name(), tell(deploys, backs));
         }
     }
-    Ok(all.into_iter().flatten().collect())
+    for (side, [_, backs]) in sides.iter().zip(&mut all) {
+        if !side.goes_back_by_itself() {
+            backs.runs.clear();
+        }
+    }
+    Ok(all.into_iter().flatten().filter(|series| !series.runs.is_empty()).collect())
 }
 
 /// Adds to the cost how many hosts do not serve `version`.

@@ -4,6 +4,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::Command,
+    sync::atomic::{AtomicUsize, Ordering},
 };
 
 use super::{content::Dice, origin::Origin};
@@ -26,12 +27,14 @@ pub(super) const FIRST: &str = "v1.0.0";
 #[derive(Debug)]
 pub(super) struct Work {
     dir: PathBuf,
+    /// How many of the changed versions have been published.
+    published: AtomicUsize,
 }
 
 impl Work {
     /// Makes the repository with its first version and `versions` others, each made of the first.
     pub(super) fn create(dir: &Path, versions: usize) -> Result<Self, TaskError> {
-        let work = Self { dir: dir.to_owned() };
+        let work = Self { dir: dir.to_owned(), published: AtomicUsize::new(0) };
         let home = work.home();
         fs::create_dir_all(&home).map_err(TaskError::io("create a home"))?;
         fs::write(home.join(".gitconfig"), GIT_CONFIG).map_err(TaskError::io("configure git"))?;
@@ -40,12 +43,12 @@ impl Work {
         work.write_files().map_err(TaskError::io("write the files"))?;
         work.commit(FIRST)?;
         for number in 1..=versions {
-            work.git(&["checkout", "--quiet", "-b", &format!("change{number}"), FIRST])?;
+            work.git(&["checkout", "--quiet", "-b", &branch(number), FIRST])?;
             work.change(number).map_err(TaskError::io("change the files"))?;
             work.commit(&version(number))?;
         }
         work.git(&["checkout", "--quiet", "main"])?;
-        work.publish()?;
+        work.found_origin()?;
         Ok(work)
     }
 
@@ -103,14 +106,38 @@ impl Work {
         Ok(())
     }
 
-    /// Lets the origin have everything; later it is reached through its daemon.
-    fn publish(&self) -> Result<(), TaskError> {
+    /// Lets the origin have the next version that it did not have yet, and returns its tag.
+    pub(super) fn publish_next(&self) -> Result<String, TaskError> {
+        let number = self.published.fetch_add(1, Ordering::SeqCst) + 1;
+        self.git(&["push", "--quiet", "origin", &branch(number), &version(number)])?;
+        Ok(version(number))
+    }
+
+    /// Lets the origin forget a version that was published.
+    pub(super) fn withdraw(&self, version: &str) -> Result<(), TaskError> {
+        let tag = format!("refs/tags/{version}");
+        self.git(&[
+            "push",
+            "--quiet",
+            "origin",
+            "--delete",
+            &branch(self.published.load(Ordering::SeqCst)),
+            &tag,
+        ])
+    }
+
+    /// Forgets what was published, for hosts that are all new.
+    pub(super) fn start_anew(&self) {
+        self.published.store(0, Ordering::SeqCst);
+    }
+
+    /// Lets the origin have the first version; later it is reached through its daemon.
+    fn found_origin(&self) -> Result<(), TaskError> {
         // With a bitmap, a daemon sends whole files where it could send changes.
         let gc = ["-c", "repack.writeBitmaps=false", "gc", "--quiet"];
         self.git(&gc)?;
         self.git(&["remote", "add", "origin", &self.origin().to_string_lossy()])?;
-        self.git(&["push", "--quiet", "origin", "--all"])?;
-        self.git(&["push", "--quiet", "origin", "--tags"])?;
+        self.git(&["push", "--quiet", "origin", "main", FIRST])?;
         self.git(&["remote", "set-url", "origin", &Origin::url()])?;
         self.run(&gc, &self.origin())
     }
@@ -167,6 +194,11 @@ pub(super) fn version(number: usize) -> String {
     format!("v1.0.{number}")
 }
 
+/// The branch of the changed version `number`.
+fn branch(number: usize) -> String {
+    format!("change{number}")
+}
+
 /// Where the file `number` lies: ten files a directory, three levels.
 fn path(number: usize) -> PathBuf {
     format!("src/part{:02}/unit{:02}/file{:04}.py", number / 100, number / 10 % 10, number).into()
@@ -180,6 +212,9 @@ email = bench@localhost
 defaultBranch = main
 [gc]
 auto = 0
+[receive]
+unpackLimit = 1
+autoGC = false
 ";
 
 #[cfg(test)]

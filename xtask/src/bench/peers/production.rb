@@ -1,0 +1,3 @@
+File.read(ENV.fetch("BENCH_TARGETS")).split.each do |name|
+  server name, user: "deploy", roles: %w[app]
+end
