@@ -20,7 +20,9 @@ pub fn configuration(loaded: &Loaded) -> BTreeMap<String, Value> {
         .iter()
         .filter_map(|setting| {
             let table = setting.key.strip_suffix(".name")?;
-            Some((format!("{table}."), setting.value.as_str()?.to_owned()))
+            let (_, index) = table.split_once('.')?;
+            let is_array = index.bytes().all(|byte| byte.is_ascii_digit());
+            is_array.then(|| Some((format!("{table}."), setting.value.as_str()?.to_owned())))?
         })
         .collect();
     let mut found = BTreeMap::new();

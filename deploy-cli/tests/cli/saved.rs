@@ -277,3 +277,44 @@ fn options_of_the_plan_hold_when_it_is_applied() {
     assert!(text(&place).contains("# for 1 of the hosts only"));
     place.cli(&["deploy", "--plan", "../plan"]).ends(0).says("1 deployed");
 }
+
+#[test]
+fn a_downgrade_is_allowed_when_it_is_applied() {
+    let place = planned();
+    place.cli(&["deploy"]).ends(0);
+    place.cli(&["plan", "release/2026-01-01/1", "-o", "../plan"]).ends(0).says("BACKWARDS");
+    place.cli(&["deploy", "--plan", "../plan"]).ends(1).says("--allow-downgrade");
+    let ran = place.cli(&["deploy", "--plan", "../plan", "--allow-downgrade", "--json"]).ends(0);
+    for line in ran.stdout.lines() {
+        let event: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert!(event["event"].is_string(), "{line}");
+    }
+    assert_eq!(place.live(), "one");
+}
+
+#[test]
+fn no_plan_is_saved_while_a_run_is_at_work() {
+    let place = Place::bare();
+    let hold = place.path("hold");
+    fs::write(&hold, "").unwrap();
+    place.configure(&format!(
+        "[[step]]\nname = \"waits\"\nstage = \"before-promote\"\n\
+         command = \"while test -e {}; do sleep 0.1; done\"\n",
+        hold.display()
+    ));
+    place.version(1, "one");
+    let mut child = place.start(&["deploy"]);
+    place.until("fetched", || place.said().contains("fetched on 1 host"));
+    let ran = place.cli(&["plan", "-o", "../plan"]);
+    fs::remove_file(hold).unwrap();
+    child.wait().unwrap();
+    ran.ends(5).says("locked by ann@$HOST (run $RUN").says("save the plan when it is over");
+    assert!(!place.path("plan").exists());
+    // A lock by hand is noted, and does not keep anybody from planning.
+    place.cli(&["lock", "-m", "until Monday"]).ends(0);
+    place.version(2, "two");
+    place.cli(&["plan", "-o", "../plan"]).ends(0);
+    assert!(text(&place).contains("# the lock was held by ann: until Monday"), "{}", text(&place));
+    place.cli(&["unlock"]).ends(0);
+    place.cli(&["deploy", "--plan", "../plan"]).ends(0);
+}

@@ -23,7 +23,7 @@ pub(super) struct Scene {
     pub(super) choice: Choice,
     /// All that are meant, without those ahead.
     pub(super) groups: Vec<Group>,
-    pub(super) behind: Vec<Target>,
+    pub(super) behind: BTreeSet<Target>,
     /// Those that serve what the version lacks, by what they serve. They are left alone.
     pub(super) ahead: BTreeMap<VersionId, (Version, Vec<Target>)>,
     pub(super) silent: BTreeMap<Target, Failure>,
@@ -40,7 +40,7 @@ impl Scene {
         let meant: BTreeSet<Target> =
             groups.iter().flat_map(|group| group.targets.iter().cloned()).collect();
         let behind = survey.behind(&choice.version);
-        let mut behind: Vec<Target> =
+        let mut behind: BTreeSet<Target> =
             behind.into_iter().filter(|target| meant.contains(*target)).cloned().collect();
         let ahead = ahead(project, survey, &behind, &choice.version).await?;
         let are_ahead: BTreeSet<&Target> =
@@ -115,7 +115,7 @@ impl Scene {
 async fn ahead(
     project: &Project,
     survey: &Survey,
-    targets: &[Target],
+    targets: &BTreeSet<Target>,
     version: &Version,
 ) -> Result<BTreeMap<VersionId, (Version, Vec<Target>)>, CommandError> {
     let mut served: BTreeMap<VersionId, (Version, Vec<Target>)> = BTreeMap::new();
