@@ -124,7 +124,8 @@ impl Post {
         Ok(())
     }
 
-    /// Adds what a person would look at: what each service says of itself since it was restarted.
+    /// Adds what a person would look at, before what the failure brought itself: what each service
+    /// says of itself since it was restarted.
     pub(super) async fn add_evidence(&self, failure: &mut Failure) {
         let cut_off = matches!(failure.kind, ErrorKind::Unreachable | ErrorKind::Lost);
         if cut_off || self.site.kill.is_cancelled() {
@@ -132,7 +133,8 @@ impl Post {
         }
         let before = self.memory().before.clone().unwrap_or_default();
         let target = &self.change.target;
-        let mut seen = failure.evidence.take().unwrap_or_default();
+        let own = failure.evidence.take().unwrap_or_default();
+        let mut seen = String::new();
         for (number, restarter) in self.backend.restarters.iter().enumerate() {
             let before = &before.get(number).cloned().unwrap_or_default();
             let within = self.site.timeouts.connect;
@@ -142,14 +144,15 @@ impl Post {
                 });
             // Evidence is a courtesy: without it the failure stands as it is.
             let evidence = evidence.await.unwrap_or_default();
-            if !evidence.is_empty() && !seen.contains(&evidence) {
-                if !seen.is_empty() {
-                    seen.push('\n');
-                }
+            if !own.contains(&evidence) && !seen.contains(&evidence) {
                 seen.push_str(tail(&evidence));
+                seen.push('\n');
             }
         }
-        failure.evidence = Some(seen).filter(|seen| !seen.is_empty());
+        // What failed has the last word: where there is room for a few lines only, it is shown.
+        seen.push_str(&own);
+        let seen = seen.trim_end();
+        failure.evidence = Some(seen.to_owned()).filter(|seen| !seen.is_empty());
     }
 
     /// How the target ends when its way back failed so, and it is known to serve `served`.

@@ -52,17 +52,18 @@ since() {
   [ ! -e "$path" ] || rest "$path" "$begin"
 }
 
+# A directory that may not be searched hides what is in it.
 directory=${path%/*}
-if [ ! -x "${directory:-/}" ]; then
-  [ -d "${directory:-/}" ] && end denied "$(id -un)"
-fi
+near=$directory
+while [ -n "$near" ] && [ ! -d "$near" ]; do near=${near%/*}; done
+[ -x "${near:-/}" ] || end denied "$(id -un)"
 if [ -e "$path" ]; then
   [ -f "$path" ] || end no-file
   [ -r "$path" ] || end denied "$(id -un)"
 fi
 
 if [ "$act" = note ]; then
-  [ -d "${directory:-/}" ] || end missing
+  [ "$near" = "$directory" ] || end missing
   [ -e "$path" ] || end noted -
   size=$(stat -L -c %s "$path")
   end noted "$(which_file "$path") $size $(sum "$path" "$size") $(readlink -f "$path")"
