@@ -17,9 +17,9 @@ use std::time::Duration;
 use deploy_core::backend::{BackendError, ErrorKind, Scope};
 use tokio::time::Instant;
 
+pub(crate) use command::told;
 use command::too_late;
 pub use command::{CommandCheck, ScriptCheck, ScriptPathError};
-pub(crate) use command::{RUN, told};
 pub use http::{
     Authorities, AuthoritiesError, HttpCheck, HttpExpectation, HttpFrom, HttpHeader,
     HttpHeaderError, HttpMethod, HttpMethodError, HttpRequest, JsonPlace, JsonPlaceError,

@@ -22,6 +22,7 @@ mod git;
 mod layout;
 mod memo;
 mod pack;
+mod program;
 mod restart;
 mod scratch;
 pub mod session;

@@ -2,7 +2,8 @@
 //!
 //! What each method does exactly, and which rights it needs, is told in `docs/health.md`.
 
-/// A script of ours about a service: what all of them share, and the files named.
+/// A script of ours about a service: what all of them share, and the files named. For those that
+/// are too rare to come with every shell.
 macro_rules! on_unit {
     ($($path:literal),+) => {
         concat!(
@@ -32,11 +33,7 @@ pub(crate) use answer::{Answer, Seen};
 pub use method::{Method, RestartOptions};
 pub use service_name::{ServiceName, ServiceNameError};
 
-const RUNNING: &str = on_unit!("restart/running.sh");
-const RESTART: &str = on_unit!("restart/act.sh", "restart/restart.sh");
-const STOP: &str = on_unit!("restart/act.sh", "restart/stop.sh");
-const EVIDENCE: &str = on_unit!("restart/evidence.sh");
-pub(crate) const STAYS_UP: &str = on_unit!("check/service.sh");
+/// Looks into the journal of a service.
 pub(crate) const IN_JOURNAL: &str = on_unit!("check/log/search.sh", "check/log/journal.sh");
 
 /// How much of what a script of ours says is kept.
@@ -65,9 +62,10 @@ impl ServiceRestarter {
         Self { sessions, surroundings, options }
     }
 
-    fn script(&self, text: &'static str) -> Script {
+    /// Gives one of our scripts about services the first of its arguments.
+    fn told(&self, script: Script) -> Script {
         let service = self.options.service().map(ServiceName::as_str);
-        on_service(text, service.unwrap_or_default(), self.options.sudo)
+        on_service(script, service.unwrap_or_default(), self.options.sudo)
             .arg(self.options.pid_file().unwrap_or_default())
     }
 
@@ -81,10 +79,10 @@ impl ServiceRestarter {
     }
 }
 
-/// A script of ours about a service, up to its second argument.
-pub(crate) fn on_service(text: &'static str, service: &str, sudo: bool) -> Script {
+/// Gives one of our scripts about services its first two arguments.
+pub(crate) fn on_service(script: Script, service: &str, sudo: bool) -> Script {
     let sudo = if sudo { "yes" } else { "no" };
-    Script::new(text).answers().keep(HEAD, TAIL).arg(service).arg(sudo)
+    script.answers().keep(HEAD, TAIL).arg(service).arg(sudo)
 }
 
 #[async_trait]
@@ -102,7 +100,8 @@ impl Restarter for ServiceRestarter {
 
     async fn running(&self, target: &Target, scope: &Scope) -> Result<Instance, BackendError> {
         let attempted = format!("ask whether {} runs on {target}", self.what());
-        let output = self.sessions.run(target, &self.script(RUNNING), scope).await?;
+        let output =
+            self.sessions.run(target, &self.told(Script::function("unit_running")), scope).await?;
         match Answer::read(&output, &attempted)? {
             Answer::Seen(seen) => Ok(seen.instance()),
             other => Err(other.into_error(attempted, &output)),
@@ -127,7 +126,7 @@ impl Restarter for ServiceRestarter {
         let place = self.surroundings.release_path(situation).unwrap_or_default();
         let link = format!("{}/live", self.surroundings.layout.cache());
         let mut script = self
-            .script(RESTART)
+            .told(Script::around("unit_restart"))
             .args([method, &scope.attempt.to_string(), id, process, command, &place, &link])
             .on_stdin_end(OnStdinEnd::RunToEnd);
         for (name, value) in self.surroundings.variables(target, situation) {
@@ -146,7 +145,7 @@ impl Restarter for ServiceRestarter {
         if before.active {
             return Ok(());
         }
-        let script = self.script(STOP).on_stdin_end(OnStdinEnd::RunToEnd);
+        let script = self.told(Script::around("unit_stop")).on_stdin_end(OnStdinEnd::RunToEnd);
         let output = self.sessions.run(target, &script, scope).await?;
         done(&output, format!("stop {} on {target}", self.what()))
     }
@@ -160,7 +159,8 @@ impl Restarter for ServiceRestarter {
         if self.options.service().is_none() {
             return Ok(String::new());
         }
-        let output = self.sessions.run(target, &self.script(EVIDENCE), scope).await?;
+        let output =
+            self.sessions.run(target, &self.told(Script::function("unit_evidence")), scope).await?;
         Ok(output.stdout.text().trim_end().to_owned())
     }
 }

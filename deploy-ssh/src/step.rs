@@ -7,7 +7,7 @@ use deploy_core::{
 };
 
 use crate::{
-    check::{RUN, told},
+    check::told,
     session::{OnStdinEnd, Script, Sessions},
     surroundings::Surroundings,
 };
@@ -40,7 +40,7 @@ impl Step for CommandStep {
         scope: &Scope,
     ) -> Result<(), BackendError> {
         let release = self.surroundings.release_path(situation).unwrap_or_default();
-        let script = Script::new(RUN)
+        let script = Script::around("run_command")
             .args([self.command.as_str(), &release, "must"])
             .on_stdin_end(OnStdinEnd::RunToEnd);
         let script = told(script, &self.surroundings, target, situation);

@@ -33,17 +33,12 @@ use crate::{
     git::oid::Oid,
     layout::{BuildStep, Layout, MadeOf},
     pack::Packs,
-    session::{Output, Script, Sessions},
+    session::{OnStdinEnd, Output, Script, Sessions},
     state::{Content, LONGEST_NAME},
 };
 use failure::status;
 use report::Report;
 pub use unlock::Held;
-
-const PROBE: &str = concat!(
-    include_str!("transport/scripts/prelude.sh"),
-    include_str!("transport/scripts/probe.sh")
-);
 
 /// How much of a report is kept: a state, a claim, and the marks of a few hundred releases.
 const REPORT: usize = 512 * 1024;
@@ -210,7 +205,9 @@ impl SshTransport {
     async fn probe(&self, target: &Target, scope: &Scope) -> Result<Report, BackendError> {
         let attempted = format!("ask {target} what it serves");
         let tools: &[&str] = if self.archives().is_some() { &archive::TOOLS } else { &[] };
-        let script = Script::new(PROBE).arg(self.layout.path()).args(tools.iter().copied());
+        // It changes nothing and is short: nobody needs to watch over it.
+        let script = Script::function("probe").on_stdin_end(OnStdinEnd::RunToEnd);
+        let script = script.arg(self.layout.path()).args(tools.iter().copied());
         let output = self.run(target, script, scope).await?;
         let report = Report::parse(&output.stdout.bytes());
         if !output.success() || !report.is_done || output.stdout.is_truncated() {

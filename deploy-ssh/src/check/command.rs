@@ -11,9 +11,6 @@ use crate::{
     surroundings::Surroundings,
 };
 
-pub(crate) const RUN: &str = include_str!("run.sh");
-const SCRIPT: &str = include_str!("script.sh");
-
 /// Runs a command on the host: healthy when it succeeds.
 ///
 /// It runs by `sh` as the login user, in the release's directory where that is there, else in the
@@ -42,7 +39,7 @@ impl Checker for CommandCheck {
         scope: &Scope,
     ) -> Result<Verdict, BackendError> {
         let release = self.surroundings.release_path(situation).unwrap_or_default();
-        let script = Script::new(RUN).args([self.command.as_str(), &release, "may"]);
+        let script = Script::around("run_command").args([self.command.as_str(), &release, "may"]);
         let script = told(script, &self.surroundings, target, situation);
         judge(self.sessions.run(target, &script, scope).await)
     }
@@ -97,7 +94,7 @@ impl Checker for ScriptCheck {
             return Err(BackendError::new(ErrorKind::Broken, format!("run {}", self.path))
                 .with_source("there is no release whose script could be run"));
         };
-        let script = Script::new(SCRIPT).args([self.path.as_str(), &release]);
+        let script = Script::around("run_script").args([self.path.as_str(), &release]);
         let script = told(script, &self.surroundings, target, situation);
         judge(self.sessions.run(target, &script, scope).await)
     }

@@ -103,7 +103,9 @@ impl LogCheck {
     fn script(&self, act: &str, pattern: &str, noted: &str) -> Script {
         let script = match &self.source {
             LogSource::File(path) => Script::new(IN_FILE).answers().arg(path),
-            LogSource::Journal(unit) => on_service(IN_JOURNAL, unit.as_str(), false).arg(""),
+            LogSource::Journal(unit) => {
+                on_service(Script::new(IN_JOURNAL), unit.as_str(), false).arg("")
+            }
         };
         let lines = match self.wish {
             LogWish::Match(_) => "1",

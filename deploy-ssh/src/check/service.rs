@@ -9,8 +9,8 @@ use deploy_core::{
 };
 
 use crate::{
-    restart::{Answer, STAYS_UP, ServiceName, on_service},
-    session::Sessions,
+    restart::{Answer, ServiceName, on_service},
+    session::{Script, Sessions},
 };
 
 /// Asks whether a service is up, and stays up: the same start of it, looked at each second.
@@ -45,8 +45,9 @@ impl Checker for ServiceCheck {
         let wanted = self.stay_up.as_secs_f64().ceil() as u64;
         // What is left of the check's time, less what asking takes.
         let watched = wanted.min(scope.remaining().as_secs().saturating_sub(2));
+        let script = Script::function("unit_stays_up");
         let script =
-            on_service(STAYS_UP, self.service.as_str(), self.sudo).args(["", &watched.to_string()]);
+            on_service(script, self.service.as_str(), self.sudo).args(["", &watched.to_string()]);
         let output = self.sessions.run(target, &script, scope).await?;
         Ok(match Answer::read(&output, &attempted)? {
             Answer::Done if watched < wanted => Verdict::NotYet {

@@ -8,7 +8,7 @@ use deploy_core::{
 };
 
 use super::{Answer, Method, Seen, ServiceRestarter, done};
-use crate::session::OnStdinEnd;
+use crate::session::{OnStdinEnd, Script};
 
 const OPERATE: &str = on_unit!("restart/act.sh", "restart/operate.sh");
 const STATE: &str = on_unit!("restart/state.sh");
@@ -62,7 +62,7 @@ impl Operator for ServiceRestarter {
 
     async fn state(&self, target: &Target, scope: &Scope) -> Result<ServiceState, BackendError> {
         let attempted = format!("ask how {} is on {target}", self.what());
-        let output = self.sessions.run(target, &self.script(STATE), scope).await?;
+        let output = self.sessions.run(target, &self.told(Script::new(STATE)), scope).await?;
         match Answer::read(&output, &attempted)? {
             Answer::State(seen, since) => {
                 let known = self.options.service().is_some() || self.options.pid_file().is_some();
@@ -95,7 +95,7 @@ impl Operator for ServiceRestarter {
         };
         let place = self.surroundings.release_path(situation).unwrap_or_default();
         let script = self
-            .script(OPERATE)
+            .told(Script::new(OPERATE))
             .args([way.how, &scope.attempt.to_string(), id, process, command, &place])
             .on_stdin_end(OnStdinEnd::RunToEnd);
         let variables = self.surroundings.variables(target, situation);

@@ -26,7 +26,20 @@ pub struct Script {
     on_stdin_end: OnStdinEnd,
     keep: Keep,
     answers: bool,
+    place: Place,
     purpose: Cow<'static, str>,
+}
+
+/// What runs a script.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// A `sh` of its own.
+    Sh,
+    /// A copy of the shell that the wrapper is, which knows our functions.
+    Copy,
+    /// The same, and nothing that it starts outlives it: its output needs no process to see its
+    /// end. When it succeeds it has read all its input.
+    QuickCopy,
 }
 
 /// What a script reads from its standard input.
@@ -74,8 +87,20 @@ impl Script {
             on_stdin_end: OnStdinEnd::Kill,
             keep: Keep::default(),
             answers: false,
+            place: Place::Sh,
             purpose: "run a step".into(),
         }
+    }
+
+    /// One of our own functions (see `program.rs`), that starts nothing which outlives it, and has
+    /// read all its input when it succeeds.
+    pub(crate) fn function(name: &str) -> Self {
+        Self { place: Place::QuickCopy, ..Self::new(format!("{name} \"$@\"")) }
+    }
+
+    /// One of our own functions that runs what others have written.
+    pub(crate) fn around(name: &str) -> Self {
+        Self { place: Place::Copy, ..Self::function(name) }
     }
 
     /// Adds an argument, `$1` first.
@@ -162,7 +187,12 @@ impl Script {
         };
         let payload = payload.map_or_else(|| "-".to_owned(), |bytes| bytes.to_string());
         let (envs, args) = (self.env.len(), self.args.len());
-        let mut step = format!("{id} {end} {payload} {envs} {args}\n").into_bytes();
+        let place = match self.place {
+            Place::Sh => "sh",
+            Place::Copy => "copy",
+            Place::QuickCopy => "quick",
+        };
+        let mut step = format!("{id} {end} {payload} {envs} {args} {place}\n").into_bytes();
         push_field(&mut step, "script", &self.text)?;
         for (name, value) in &self.env {
             if !is_env_name(name) {
@@ -212,10 +242,10 @@ mod tests {
     fn a_step_is_numbers_and_counted_lines() {
         let script = Script::new("echo \"$1\"\n").env("A", "b c").arg("x\ny").arg("");
         let step = script.encode(7, Some(3)).unwrap();
-        let expected = "7 kill 3 1 2\n2\necho \"$1\"\n\n1\nA=b c\n2\nx\ny\n1\n\n";
+        let expected = "7 kill 3 1 2 sh\n2\necho \"$1\"\n\n1\nA=b c\n2\nx\ny\n1\n\n";
         assert_eq!(String::from_utf8(step).unwrap(), expected);
         let run = Script::new("true").on_stdin_end(OnStdinEnd::RunToEnd).encode(1, None).unwrap();
-        assert_eq!(run, b"1 run - 0 0\n1\ntrue\n");
+        assert_eq!(run, b"1 run - 0 0 sh\n1\ntrue\n");
     }
 
     #[test]

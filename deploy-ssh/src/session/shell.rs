@@ -79,7 +79,7 @@ impl Shell {
     pub(crate) async fn open(link: Link, heartbeat: Duration) -> Result<Self, String> {
         let silence = heartbeat * MISSED;
         let nonce = wrapper::nonce()?;
-        let mut io = link.open_shell(wrapper::COMMAND).await?;
+        let mut io = link.open_shell(&wrapper::COMMAND).await?;
         let hello = wrapper::hello(&nonce, heartbeat);
         // A login shell that ends at once closes the pipe: what it said tells more than that.
         let _ = io.stdin.write_all(hello.as_bytes()).await;

@@ -1,8 +1,10 @@
 # Runs framed steps that arrive on standard input, one after the other. See docs/sessions.md.
 #
 # Variables of the wrapper begin with _w. A step runs in a sh of its own and sees none of them, so
-# its output cannot hold the nonce that marks a frame. POSIX sh, kill, sleep, cat, and a dd that
-# knows iflag=fullblock,count_bytes (GNU coreutils, busybox).
+# its output cannot hold the nonce that marks a frame. A step of ours is a function that came with
+# the wrapper; it runs in a copy of this shell that has forgotten the nonce, and costs no new sh.
+# POSIX sh, kill, sleep, cat, and a dd that knows iflag=fullblock,count_bytes (GNU coreutils,
+# busybox).
 #
 # 3: frames and what steps write to standard output. 4: what they write to standard error.
 # 5: where steps come from. Nothing that a step starts inherits them.
@@ -52,34 +54,60 @@ _wfeed() {
 _wrelay() {
   trap '' PIPE
   cat 2>/dev/null || cat >/dev/null 2>&1
-  printf '\001%s:E %s\n' "$_wn" "$_wi"
 }
 
+# Becomes the step.
 _wstep() {
+  unset _wn
   while [ "$_wenv" -gt 0 ]; do
     export "$1"
     shift
     _wenv=$((_wenv - 1))
   done
-  exec sh -c "$_ws" deploy "$@"
+  [ "$_wkind" != sh ] || exec sh -c "$_ws" deploy "$@"
+  eval "$_ws"
 }
 
-_wrun() {
+_wexited() { printf '\001%s:R %s %s\n' "$_wn" "$_wi" "$1" >&3; }
+
+_wended() {
+  printf '\001%s:E %s\n' "$_wn" "$_wi" >&3
+  printf '\001%s:E %s\n' "$_wn" "$_wi" >&4
+}
+
+# Runs a step that may leave something running, and must not be told of a link that is cut: its
+# output goes through processes that see its end.
+_wrelayed() {
   {
     {
       ( exec 2>&6 3>&- 4>&- 5<&- 6>&-; _wstep "$@" )
-      printf '\001%s:R %s %s\n' "$_wn" "$_wi" "$?" >&3
+      _wexited "$?"
       exec >/dev/null 2>&1 3>&- 4>&- 5<&- 6>&-
       [ "$_wbytes" = - ] || cat
     } | _wrelay >&3 4>&- 5<&- 6>&-
   } 6>&1 | _wrelay >&4 3>&- 5<&-
 }
 
-_wdd=no
-[ "$(printf abc | dd bs=2 count=1 iflag=fullblock,count_bytes 2>/dev/null)" = a ] && _wdd=yes
+# Runs a step of ours that leaves nothing running; when it succeeds it has read all its input.
+_wquick() {
+  (
+    [ "$_wend" = kill ] || trap '' PIPE
+    exec >&3 2>&4 3>&- 4>&- 5<&-
+    _wstep "$@"
+  )
+  _wstatus=$?
+  _wexited "$_wstatus"
+  [ "$_wbytes" = - ] || [ "$_wstatus" = 0 ] || cat
+}
+
+_wrun() {
+  if [ "$_wkind" = quick ]; then _wquick "$@"; else _wrelayed "$@"; fi
+  _wended
+}
+
 printf '\001%s:H %s %s\n' "$_wn" "$$" "$_wdd" >&3
 
-while IFS=' ' read -r _wi _wend _wbytes _wenv _wk <&5; do
+while IFS=' ' read -r _wi _wend _wbytes _wenv _wk _wkind <&5; do
   _wfield
   _ws=$_wf
   _wk=$((_wenv + _wk))
@@ -104,3 +132,4 @@ while IFS=' ' read -r _wi _wend _wbytes _wenv _wk <&5; do
   fi
   IFS= read -r _wl <&5 || exit 0
 done
+# end

@@ -15,11 +15,6 @@ use crate::{
     state::{Content, Mark},
 };
 
-const FETCH: &str = concat!(
-    include_str!("scripts/prelude.sh"),
-    include_str!("scripts/release.sh"),
-    include_str!("scripts/fetch.sh")
-);
 /// Runs a build step as a person would: with their home and their environment.
 const BUILD: &str = r#"cd "$1" || exit 1; umask 022; exec sh -c "$2""#;
 
@@ -202,7 +197,7 @@ impl SshTransport {
             Part::Seal => "seal",
             Part::Mend => "mend",
         };
-        Script::new(FETCH)
+        Script::function("fetch")
             .arg(self.layout.path())
             .arg(scope.run.as_str())
             .arg(self.claim(scope))

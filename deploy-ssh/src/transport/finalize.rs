@@ -16,8 +16,6 @@ use crate::{
     state::{GoodRecord, State},
 };
 
-const FINALIZE: &str =
-    concat!(include_str!("scripts/prelude.sh"), include_str!("scripts/finalize.sh"));
 /// With more packs than this, they are made one.
 const PACKS: usize = 20;
 
@@ -71,7 +69,7 @@ impl SshTransport {
         [ours, dead]: [&str; 2],
         attempted: &str,
     ) -> Result<Script, BackendError> {
-        let script = Script::new(FINALIZE)
+        let script = Script::function("finalize")
             .on_stdin_end(OnStdinEnd::RunToEnd)
             .arg(self.layout.path())
             .arg(scope.run.as_str())

@@ -13,9 +13,7 @@ use crate::{
     state::{Content, State},
 };
 
-const PROMOTE: &str =
-    concat!(include_str!("scripts/prelude.sh"), include_str!("scripts/promote.sh"));
-/// The same for a release that was made of an archive.
+/// What promotes a release that was made of an archive. Too rare to come with every shell.
 const PROMOTE_ARCHIVE: &str = concat!(
     include_str!("scripts/prelude.sh"),
     include_str!("scripts/manifest.sh"),
@@ -99,9 +97,12 @@ impl SshTransport {
         let doubt = to.is_some_and(|to| !self.is_compared(target, &to.id));
         let mark = to.and_then(|to| known.releases.get(to.id.as_str()));
         let shared = mark.map(|mark| mark.shared.clone()).unwrap_or_default();
-        let script =
-            if to.is_some_and(|to| is_archive(known, to)) { PROMOTE_ARCHIVE } else { PROMOTE };
-        Ok(Script::new(script)
+        let script = if to.is_some_and(|to| is_archive(known, to)) {
+            Script::new(PROMOTE_ARCHIVE)
+        } else {
+            Script::function("promote")
+        };
+        Ok(script
             .on_stdin_end(OnStdinEnd::RunToEnd)
             .arg(self.layout.path())
             .arg(scope.run.as_str())

@@ -11,8 +11,6 @@ use crate::{
     session::{OnStdinEnd, Script},
 };
 
-const UNLOCK: &str = concat!(include_str!("scripts/prelude.sh"), include_str!("scripts/unlock.sh"));
-
 /// A claim as it was found on a target.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Held {
@@ -46,7 +44,7 @@ impl SshTransport {
     ) -> Result<(), BackendError> {
         let attempted = format!("unlock {target}");
         let known = self.known(target, scope).await?;
-        let script = Script::new(UNLOCK)
+        let script = Script::function("unlock")
             .on_stdin_end(OnStdinEnd::RunToEnd)
             .arg(self.layout.path())
             .arg(&held.line);
