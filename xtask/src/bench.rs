@@ -2,11 +2,7 @@
 //!
 //! `docs/performance.md` tells what is measured, and why so.
 
-use std::{
-    fs,
-    path::PathBuf,
-    process::ExitCode,
-};
+use std::{fs, path::PathBuf, process::ExitCode};
 
 use crate::{
     Fleet, HostKind,

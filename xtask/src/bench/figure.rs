@@ -73,6 +73,7 @@ impl Figure {
     pub(super) fn show(self, value: f64) -> String {
         match self {
             Self::Wall | Self::DeployerCpu | Self::HostsCpu | Self::OriginCpu => seconds(value),
+            Self::Memory | Self::Sent if value < 1e6 => format!("{:.0} kB", value / 1e3),
             Self::Memory | Self::Sent => format!("{:.1} MB", value / 1e6),
             Self::Connections | Self::OriginReads | Self::Failed => format!("{value:.0}"),
         }
@@ -157,6 +158,7 @@ mod tests {
         assert_eq!(Figure::HostsCpu.show(6.512), "6.51 s");
         assert_eq!(Figure::Wall.show(14.94), "14.9 s");
         assert_eq!(Figure::Memory.show(37_400_000.0), "37.4 MB");
+        assert_eq!(Figure::Sent.show(15_490.0), "15 kB");
         assert_eq!(Figure::Connections.show(100.0), "100");
     }
 }

@@ -167,3 +167,15 @@ impl Side for Floor<'_> {
         true
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::workspace;
+
+    #[test]
+    fn the_documentation_shows_the_script() {
+        let page = fs::read_to_string(workspace::root().join("docs/performance.md")).unwrap();
+        assert!(page.contains(DEPLOY), "docs/performance.md shows another script");
+    }
+}

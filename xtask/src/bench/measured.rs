@@ -85,7 +85,8 @@ impl Measured {
         let back = wall(Deed::Back).zip(wall(Deed::Deploy)).map(|(back, out)| back / out);
         let a_host = |value: Option<f64>| value.map(|value| value / self.hosts as f64);
         let connections = |deed| a_host(self.most(deed, Figure::Connections));
-        let lost = [Deed::Deploy, Deed::Back].map(|deed| self.most(deed, Figure::Failed));
+        let lost =
+            [Deed::First, Deed::Deploy, Deed::Back].map(|deed| self.most(deed, Figure::Failed));
         let lost = lost.into_iter().flatten().reduce(f64::max);
         let memory = self.most(Deed::Deploy, Figure::Memory);
         let reads = self.most(Deed::Deploy, Figure::OriginReads);

@@ -11,6 +11,9 @@ use std::{
 use super::work::Work;
 use crate::{Fleet, console::TaskError, fleet::tool};
 
+/// The port of git's own protocol.
+const PORT: u16 = 9418;
+
 /// Serves the repository in the network of the calling thread until it is dropped.
 #[derive(Debug)]
 pub(super) struct Origin {
@@ -39,12 +42,13 @@ impl Origin {
         let file = File::create(&log).map_err(TaskError::io("create the origin's log"))?;
         let programs = tool::run(Command::new("git").arg("--exec-path"))?;
         let programs = PathBuf::from(String::from_utf8_lossy(&programs.stdout).trim());
-        // Not through `git`, which would stand between: its CPU is read, and it is ended, by pid.
-        let mut daemon = Command::new(programs.join("git-daemon"));
-        daemon.args(["--verbose", "--export-all", "--reuseaddr", "--max-connections=0"]);
+        // A daemon of its own lets five connections wait, and resets others: hundreds come at once.
+        // Nor through `git`, which would stand between: the CPU of its children is read by pid.
+        let mut daemon = Command::new("systemd-socket-activate");
+        daemon.arg(format!("--listen={}:{PORT}", Fleet::deployer())).args(["--accept", "--inetd"]);
+        daemon.arg(programs.join("git-daemon")).args(["--inetd", "--verbose", "--export-all"]);
         // For the tag of a deploy that succeeded.
-        daemon.arg("--enable=receive-pack");
-        daemon.arg(format!("--listen={}", Fleet::deployer()));
+        daemon.args(["--log-destination=stderr", "--enable=receive-pack"]);
         daemon.arg(format!("--base-path={}", work.served().display()));
         daemon.env("HOME", work.home()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(file);
         let daemon = daemon.spawn().map_err(TaskError::io("start git daemon"))?;
@@ -110,12 +114,12 @@ mod tests {
 
     #[test]
     fn reads_are_told_from_pushes_and_hosts_from_the_deployer() {
-        let log = "[7] Ready to rumble\n\
-            [8] Connection from 10.77.0.12:47586\n\
+        let log = "Listening on 10.77.0.1:9418 as 3.\n\
+            Communication attempt on fd 3.\n\
+            Connection from 10.77.0.12:47586 to 10.77.0.1:9418\n\
             [8] Extended attribute \"host\": 10.77.0.1\n\
             [8] Request upload-pack for '/app.git'\n\
-            [7] [8] Disconnected\n\
-            [9] Connection from 10.77.0.1:47590\n\
+            Connection from 10.77.0.1:47590 to 10.77.0.1:9418\n\
             [9] Request receive-pack for '/app.git'\n";
         assert_eq!(Service::read(log), Service { reads: 1, from_deployer: 1 });
     }

@@ -56,12 +56,10 @@ impl<'a> Place<'a> {
         Err(TaskError::Bench { attempted: what.to_owned(), said: self.said() })
     }
 
-    /// The end of what the sides have said.
+    /// What the sides have said of failures, as far as it can be told from other lines.
     pub(super) fn said(&self) -> String {
         let text = fs::read(self.log_path()).unwrap_or_default();
-        let text = String::from_utf8_lossy(&text);
-        let lines: Vec<_> = text.lines().collect();
-        lines[lines.len().saturating_sub(30)..].join("\n")
+        of_failures(&String::from_utf8_lossy(&text)).join("\n")
     }
 
     /// On hosts with systemd: lets the unit `name` run the service of `live` at `port`.
@@ -99,5 +97,32 @@ impl<'a> Place<'a> {
             strays += usize::from(output.stdout.trim_ascii() != version.as_bytes());
         }
         Ok(strays)
+    }
+}
+
+/// The last lines of `log` that tell of a failure; the last of all where none does.
+fn of_failures(log: &str) -> Vec<&str> {
+    const MOST: usize = 30;
+    let tells = |line: &&str| {
+        ["FAILED", "unreachable", "fatal", "rror"].iter().any(|word| line.contains(word))
+    };
+    let mut lines: Vec<_> = log.lines().filter(tells).collect();
+    if lines.is_empty() {
+        lines = log.lines().collect();
+    }
+    lines.split_off(lines.len().saturating_sub(MOST))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failures_are_picked_out() {
+        let quiet: String = (0..40).map(|number| format!("line {number}\n")).collect();
+        assert_eq!(of_failures(&quiet).len(), 30);
+        assert_eq!(of_failures(&quiet)[29], "line 39");
+        let log = format!("12:00 h7: FAILED: no route\n{quiet}");
+        assert_eq!(of_failures(&log), ["12:00 h7: FAILED: no route"]);
     }
 }

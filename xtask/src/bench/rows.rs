@@ -4,6 +4,7 @@ use std::{path::PathBuf, thread};
 
 use super::{
     Options,
+    figure::Figure,
     floor::Floor,
     gauge::Gauge,
     measured::{Measured, Packs},
@@ -149,7 +150,8 @@ impl Row<'_> {
     /// hosts go one part after the other, lest the daemon is overrun.
     fn seed(&self, side: &dyn Side) -> Result<Option<Series>, TaskError> {
         println!("{:10} {FIRST}", side.name());
-        let (cost, _) = self.gauge.measure(|| side.seed(self.interrupt))?;
+        let (mut cost, ended) = self.gauge.measure(|| side.seed(self.interrupt))?;
+        cost.set(Figure::Failed, ended.failed as f64);
         let series = Series { side: side.name(), deed: Deed::First, runs: vec![cost] };
         Ok((side.name() == ours::NAME).then_some(series))
     }
