@@ -25,6 +25,8 @@ use crate::{context::Context, display, ui::Ui};
 /// What became of the command on one host.
 #[derive(Debug, Clone)]
 pub struct Heard {
+    /// Its place in the plan.
+    position: usize,
     target: Target,
     end: End,
     /// What it said; `None` where it did not come to its end.
@@ -39,6 +41,7 @@ pub struct CommandReporter {
     command: Arc<RemoteCommand>,
     groups: BTreeMap<Target, GroupName>,
     heard: Arc<Mutex<Vec<Heard>>>,
+    positions: BTreeMap<Target, usize>,
     run: Option<RunId>,
     bar: Option<ProgressBar>,
 }
@@ -59,12 +62,14 @@ impl CommandReporter {
         }
         let (ui, json) = (context.ui.clone(), context.global.json);
         let bar = (ui.is_terminal() && !json).then(|| ProgressBar::new(0));
-        Self { ui, json, command, groups: of, heard: Arc::clone(heard), run: None, bar }
+        let (heard, positions) = (Arc::clone(heard), BTreeMap::new());
+        Self { ui, json, command, groups: of, heard, positions, run: None, bar }
     }
 
     fn ended(&self, target: &Target, end: &End) {
         let said = self.command.take(target);
-        let heard = Heard { target: target.clone(), end: end.clone(), said };
+        let position = self.positions.get(target).copied().unwrap_or(usize::MAX);
+        let heard = Heard { position, target: target.clone(), end: end.clone(), said };
         if self.json {
             self.ui.line(&escape_json(&self.line(&heard).to_string()));
         }
@@ -105,6 +110,7 @@ impl Observer for CommandReporter {
         match &event.kind {
             EventKind::RunStarted { info } => self.run = Some(info.run.clone()),
             EventKind::Planned { plan } => {
+                self.positions = plan.targets().cloned().zip(0..).collect();
                 if let Some(bar) = &self.bar {
                     bar.set_length(u64::try_from(plan.targets().count()).unwrap_or(u64::MAX));
                 }
@@ -130,8 +136,10 @@ impl Observer for CommandReporter {
 
 /// What the hosts said, those that said the same together: the most first.
 pub fn heard_lines(heard: &[Heard], ui: &Ui) -> Vec<String> {
+    let mut in_order: Vec<&Heard> = heard.iter().collect();
+    in_order.sort_by_key(|heard| heard.position);
     let mut alike: Vec<Vec<&Heard>> = Vec::new();
-    for one in heard {
+    for one in in_order {
         match alike.iter_mut().find(|of| of.first().is_some_and(|first| is_same(first, one))) {
             Some(of) => of.push(one),
             None => alike.push(vec![one]),

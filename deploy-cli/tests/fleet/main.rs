@@ -17,6 +17,7 @@ mod network;
 mod rollout;
 mod running;
 mod service;
+mod service_operation;
 mod signals;
 mod stage;
 mod storage;
