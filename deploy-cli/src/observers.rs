@@ -9,7 +9,7 @@ use std::{
 };
 
 use deploy_core::{
-    plan::{Plan, Stage},
+    plan::Plan,
     record::{Event, EventKind, ObserveError, Observer},
 };
 
@@ -40,10 +40,7 @@ impl Touched {
 
 impl Observer for Touched {
     fn observe(&mut self, event: &Event) -> Result<(), ObserveError> {
-        // A version that is live but not good is restarted without a promote.
-        if matches!(event.kind, EventKind::StageStarted { stage, .. }
-            if stage.touches() || stage == Stage::Run)
-        {
+        if matches!(event.kind, EventKind::StageStarted { stage, .. } if stage.touches()) {
             self.0.store(true, Ordering::SeqCst);
         }
         Ok(())

@@ -85,6 +85,8 @@ fn what_was_gone_back_from_is_not_current() {
         .ends(0)
         .says("the current version is release/2026-01-02/1: run $RUN deployed it");
     place.cli(&["rollback"]).ends(0);
+    // A run that was for no version says nothing of it.
+    place.cli(&["run", "--", "true"]).ends(0);
     place
         .cli(&["catch-up"])
         .ends(0)

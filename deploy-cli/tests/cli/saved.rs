@@ -223,6 +223,11 @@ fn a_run_in_between_is_named_and_one_that_touched_nothing_is_none() {
         "{told}"
     );
     assert!(told.contains("local: live: was release/2026-01-01/1 (run $RUN by ann), is release/2026-01-01/1 (run $RUN by ann)"), "{told}");
+    // A command may have changed anything.
+    place.cli(&["plan", "release/2026-01-02/1", "-o", "../plan"]).ends(0);
+    place.cli(&["run", "--", "true"]).ends(0);
+    let told = refused(&place);
+    assert!(told.contains("last run: was $RUN, is $RUN, run"), "{told}");
     // The plan made anew is applied; that this one was refused twice is no run in between.
     place.cli(&["plan", "release/2026-01-02/1", "-o", "../plan"]).ends(0);
     place.cli(&["plan", "-o", "../other"]).ends(0);

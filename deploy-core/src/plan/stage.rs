@@ -35,10 +35,14 @@ pub enum Stage {
 }
 
 impl Stage {
-    /// Whether it changes what a target serves, or how its services run (rule 14). What a command
-    /// of the deployer's own changes, nobody knows.
+    /// Whether it changes what a target serves or how its services run (rule 14), or may do so.
     pub fn touches(self) -> bool {
-        matches!(self, Self::Depool | Self::Promote | Self::Restart | Self::Repool | Self::Rollback)
+        match self {
+            Self::Depool | Self::Promote | Self::Restart | Self::Repool | Self::Rollback => true,
+            // What a command of the deployer's own changes, nobody knows.
+            Self::Run => true,
+            Self::Connect | Self::Preflight | Self::Fetch | Self::Check | Self::Finalize => false,
+        }
     }
 
     /// The name as it is written in configuration, journal and summary.
