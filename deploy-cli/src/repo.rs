@@ -50,6 +50,12 @@ impl Repo {
         if name.is_empty() { directory().unwrap_or_default() } else { name.to_owned() }
     }
 
+    /// Where a remote is, as others would reach it; `None` where there is no such remote.
+    pub fn remote_url(&self, remote: &str) -> Option<String> {
+        let url = git(&self.top, &["config", "--get", &format!("remote.{remote}.url")]).ok()?;
+        Some(url.trim().to_owned()).filter(|url| !url.is_empty())
+    }
+
     /// The branch that is checked out, if any.
     pub fn branch(&self) -> Option<String> {
         let branch = git(&self.top, &["symbolic-ref", "--short", "HEAD"]).ok()?;

@@ -2,6 +2,7 @@
 
 mod checks;
 mod completion;
+mod fetch;
 mod groups;
 mod health;
 mod over_ssh;

@@ -258,6 +258,8 @@ fn fetch_is_a_method_or_a_table() {
     let method = |fetch: &str| load_text(&with(fetch), None).unwrap().config.fetch.method;
     assert_eq!(method(""), FetchBy::Push);
     assert_eq!(method("fetch = \"push\""), FetchBy::Push);
+    assert_eq!(method("fetch = \"pull\""), FetchBy::Pull);
+    assert_eq!(method("[fetch]\nmethod = \"pull\"\nurl = \"git@h:x\""), FetchBy::Pull);
     let archive = "[fetch]\nmethod = \"archive\"\ncommand = \"make\"\ntimeout = \"5m\"";
     assert_eq!(method(archive), FetchBy::Archive);
     let overlay = format!("{}[environment.beta]\nfetch = \"push\"\n", with(archive));
@@ -269,6 +271,7 @@ fn fetch_is_a_method_or_a_table() {
         "fetch = \"archive\"",
         "[fetch]\nmethod = \"archive\"\ncommand = \" \"",
         "[fetch]\ncommand = \"make\"",
+        "[fetch]\nurl = \"git@h:x\"",
         "[fetch]\nmethods = \"push\"",
         "[fetch]\nmethod = \"archive\"\ncommand = \"make\"\n\
          [[step]]\nname = \"build\"\nstage = \"fetch\"\ncommand = \"make\"",
@@ -281,6 +284,7 @@ deploy.toml:2: fetch: expected a method such as "push", or a table, found the nu
 deploy.toml:2: fetch: needs `command`: what builds the archive
 deploy.toml:2: fetch: needs `command`: what builds the archive
 deploy.toml:3: fetch.command: goes with method = "archive" only
+deploy.toml:3: fetch.url: goes with method = "pull" only
 deploy.toml:3: fetch.methods: unknown key | did you mean `method`?
 deploy.toml:7: [[step]] #1 stage: an archive is complete as it was built: build in `command` of [fetch]
 "#);

@@ -158,6 +158,7 @@ impl Layout {
         });
         match made_of {
             MadeOf::Tree => {}
+            MadeOf::Pulled => decides["fetch"] = "pull".into(),
             MadeOf::Archive(digest) => decides["archive"] = digest.into(),
         }
         let digest = Sha256::digest(decides.to_string());
@@ -170,8 +171,10 @@ impl Layout {
 /// What a release is made of, beside its commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum MadeOf {
-    /// The tree of the commit.
+    /// The tree of the commit, as the deployer sends it.
     Tree,
+    /// The same tree, pulled by the target.
+    Pulled,
     /// An archive that was built of it, by the digest of its manifest.
     Archive(String),
 }
@@ -267,6 +270,8 @@ mod tests {
             layout.release(&version(), &[], made_of).unwrap().id.to_string()
         };
         assert_ne!(plain, archive("aa"));
+        let pulled = layout.release(&version(), &[], MadeOf::Pulled).unwrap();
+        assert_ne!(plain, pulled.id.to_string());
         assert_ne!(archive("aa"), archive("ab"));
         let tag = Version { id: VersionId::new("sha256:00").unwrap(), name: None };
         assert!(layout.release(&tag, &[], MadeOf::Tree).is_none());

@@ -46,4 +46,4 @@ pub use layout::{BuildStep, Layout, LayoutError};
 pub use restart::{Method, RestartOptions, ServiceName, ServiceNameError, ServiceRestarter};
 pub use step::CommandStep;
 pub use surroundings::Surroundings;
-pub use transport::{FetchMethod, Held, SshTransport};
+pub use transport::{FetchMethod, Held, PullUrl, PullUrlError, SshTransport};

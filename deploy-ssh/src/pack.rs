@@ -111,8 +111,32 @@ impl Packs {
         commit: &Oid,
         haves: &[Have],
     ) -> Result<Arc<PathBuf>, BackendError> {
+        self.pack_upon(commit, haves, Vec::new()).await
+    }
+
+    /// The same for a target that has `commit` itself, without submodules and large files; nothing
+    /// when that is all there is to it.
+    pub(crate) async fn beside_commit(
+        &self,
+        commit: &Oid,
+        haves: &[Have],
+    ) -> Result<Option<Arc<PathBuf>>, BackendError> {
         let flat = self.flat(commit).await?;
-        let mut known = Vec::new();
+        if !flat.is_merged {
+            return Ok(None);
+        }
+        let own = (commit.clone(), Arc::new(flat.without_merged()));
+        self.pack_upon(commit, haves, vec![own]).await.map(Some)
+    }
+
+    async fn pack_upon(
+        &self,
+        commit: &Oid,
+        haves: &[Have],
+        sure: Vec<(Oid, Arc<Flat>)>,
+    ) -> Result<Arc<PathBuf>, BackendError> {
+        let flat = self.flat(commit).await?;
+        let mut known = sure.clone();
         for have in haves.iter().take(HAVES) {
             if let Some(flat) = self.believed(have).await {
                 known.push((have.commit.clone(), flat));
@@ -123,12 +147,12 @@ impl Packs {
         let key = |haves: &[(Oid, Arc<Flat>)]| -> (Oid, Vec<Oid>) {
             (commit.clone(), haves.iter().map(|(commit, _)| commit.clone()).collect())
         };
-        let alike = |(other, haves): &(Oid, Vec<Oid>)| other == commit && !haves.is_empty();
+        let alike = |(other, haves): &(Oid, Vec<Oid>)| other == commit && haves.len() > sure.len();
         let wanted = key(&known);
         let cell = match self.packs.cell_among(&wanted, DISTINCT, alike) {
             Some(cell) => cell,
             None => {
-                known.clear();
+                known = sure;
                 self.packs.cell(&key(&known))
             }
         };

@@ -7,6 +7,7 @@ mod archive;
 mod failure;
 mod fetch;
 mod finalize;
+mod method;
 mod promote;
 mod report;
 mod unlock;
@@ -27,16 +28,17 @@ use deploy_core::{
 use jiff::Timestamp;
 
 use crate::{
-    archive::{ArchiveOptions, Archives, Told},
     cache::Cache,
     claim::{ClaimRecord, RunProcess},
     git::oid::Oid,
-    layout::{BuildStep, Layout, MadeOf},
+    layout::{BuildStep, Layout},
     pack::Packs,
     session::{OnStdinEnd, Output, Script, Sessions},
     state::{Content, LONGEST_NAME},
 };
 use failure::status;
+use method::Method;
+pub use method::{FetchMethod, PullUrl, PullUrlError};
 use report::Report;
 pub use unlock::Held;
 
@@ -46,23 +48,6 @@ const REPORT: usize = 512 * 1024;
 const COMPLAINTS: usize = 16 * 1024;
 /// How often a step is sent again because the target had changed in between.
 const ROUNDS: usize = 4;
-
-/// How versions come onto targets.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub enum FetchMethod {
-    /// The deployer packs the tree of a version, and sends it to all.
-    #[default]
-    Push,
-    /// A command on the deployer's machine builds an archive, which is sent to all.
-    Archive(ArchiveOptions),
-}
-
-/// The same, with what it needs.
-#[derive(Debug)]
-enum Method {
-    Push,
-    Archive(Box<Archives>),
-}
 
 /// Brings versions of a git repository onto hosts. See `docs/fetch.md` and `docs/layout.md`.
 #[derive(Debug)]
@@ -112,30 +97,6 @@ impl SshTransport {
         self
     }
 
-    /// Brings versions by `method`; without this, by [`FetchMethod::Push`].
-    #[must_use]
-    pub fn fetch_by(mut self, method: FetchMethod) -> Self {
-        self.method = match method {
-            FetchMethod::Push => Method::Push,
-            FetchMethod::Archive(options) => {
-                let shared = self.layout.shared().to_vec();
-                let archives = Archives::new(options, self.repository.clone(), shared);
-                Method::Archive(Box::new(archives))
-            }
-        };
-        self
-    }
-
-    /// Tells `somebody` what a build on this machine does and says, line by line. Call it after
-    /// [`fetch_by`](Self::fetch_by).
-    #[must_use]
-    pub fn tell(mut self, somebody: Arc<dyn Fn(&str) + Send + Sync>) -> Self {
-        if let Method::Archive(archives) = &mut self.method {
-            archives.tell(Told::to(somebody));
-        }
-        self
-    }
-
     /// Keeps what spares work in later runs, such as which blobs large files are, in a directory of
     /// this user's own in `directory`. That one may be removed at any time. Without this, or where
     /// `directory` does not exist, nothing is kept. Call it after [`fetch_by`](Self::fetch_by).
@@ -172,16 +133,6 @@ impl SshTransport {
                 archives.of(version, &commit_of(version)?, &self.packs).await.map(drop)
             }
         }
-    }
-
-    /// What a release of `version` would be made of.
-    fn made_of(&self, version: &Version) -> Result<MadeOf, BackendError> {
-        let Some(archives) = self.archives() else { return Ok(MadeOf::Tree) };
-        let archive = archives.known(&commit_of(version)?).ok_or_else(|| {
-            BackendError::new(ErrorKind::Rejected, format!("lay out {}", version.id.short()))
-                .with_source("its archive is not built yet")
-        })?;
-        Ok(MadeOf::Archive(archive.digest.clone()))
     }
 
     async fn flat(&self, version: &Version) -> Result<Arc<crate::pack::Flat>, BackendError> {

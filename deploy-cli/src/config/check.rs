@@ -104,6 +104,9 @@ fn check_fetch(config: &Config) -> Result<(), Told> {
     if let Some((key, _)) = only.into_iter().find(|(_, given)| *given && !is_archive) {
         return Err(told(["fetch", key], "goes with method = \"archive\" only"));
     }
+    if fetch.url.is_some() && fetch.method != FetchBy::Pull {
+        return Err(told(["fetch", "url"], "goes with method = \"pull\" only"));
+    }
     if !is_archive {
         return Ok(());
     }

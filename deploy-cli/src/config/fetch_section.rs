@@ -15,6 +15,8 @@ use super::duration::Span;
 pub struct FetchSection {
     /// The method.
     pub method: FetchBy,
+    /// Where hosts pull from; by default the URL of the remote.
+    pub url: Option<String>,
     /// What builds the archive.
     pub command: Option<String>,
     /// How long that may take.
@@ -28,6 +30,8 @@ pub enum FetchBy {
     /// The deployer packs it, and sends it to all.
     #[default]
     Push,
+    /// Each host fetches the commit from an URL, with its own credentials.
+    Pull,
     /// A command on the deployer's machine builds an archive, which is sent to all.
     Archive,
 }

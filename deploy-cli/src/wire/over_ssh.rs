@@ -12,19 +12,19 @@ use deploy_core::{
     run::{Backend, OwnedStep, Pipeline},
 };
 use deploy_ssh::{
-    ArchiveOptions, BuildStep, FetchMethod, Held, Layout, NoCommandError, RemoteCommand,
-    RunProcess, SshTransport, Surroundings,
+    BuildStep, Held, Layout, NoCommandError, RemoteCommand, RunProcess, SshTransport, Surroundings,
     session::{Sessions, SshConfig},
 };
 use tokio::{task::JoinSet, time::Instant};
 
 use super::{
     completion::SuccessTag,
+    fetch::fetch_method,
     health::{self, Hosts},
     lenient_source, source,
 };
 use crate::{
-    config::{Config, FetchBy, FetchSection, Loaded, StepSection, StepStage},
+    config::{Config, Loaded, StepSection, StepStage},
     context::{Context, Project},
     display,
     error::CommandError,
@@ -32,8 +32,6 @@ use crate::{
 
 /// How long a step of the app's own may take, unless it says so itself.
 pub(super) const STEP: Duration = Duration::from_secs(300);
-/// How long an archive may take to be built, unless the configuration says so.
-const BUILD: Duration = Duration::from_secs(1800);
 
 /// A pipeline, with what it was made of.
 #[derive(Debug)]
@@ -76,7 +74,7 @@ pub fn pipeline(
     let ui = context.ui.clone();
     let transport = transport
         .build_steps(build_steps(config))
-        .fetch_by(fetch_method(&config.fetch))
+        .fetch_by(fetch_method(project)?)
         .cache_in(project.state.of_app())
         .tell(Arc::new(move |line: &str| ui.error_line(&display::line(line))));
     let transport = Arc::new(transport);
@@ -283,16 +281,6 @@ fn cache_dir() -> Option<PathBuf> {
     let named = named.filter(|dir| dir.is_absolute());
     let dir = named.or_else(|| Some(std::env::home_dir()?.join(".cache")))?;
     Some(dir.join("deploy-cli")).filter(|dir| dir.is_absolute())
-}
-
-fn fetch_method(section: &FetchSection) -> FetchMethod {
-    match section.method {
-        FetchBy::Push => FetchMethod::Push,
-        FetchBy::Archive => FetchMethod::Archive(ArchiveOptions {
-            command: section.command.clone().unwrap_or_default(),
-            timeout: section.timeout.map_or(BUILD, |span| span.0),
-        }),
-    }
 }
 
 fn build_steps(config: &Config) -> Vec<BuildStep> {

@@ -73,6 +73,11 @@ impl Flat {
         Ok(Self { commit: commit.clone(), root, tree: joined, contents, links, is_merged })
     }
 
+    /// What of it the commit alone has, as something to build upon.
+    pub(super) fn without_merged(&self) -> Self {
+        Self { root: self.commit.clone(), contents: Vec::new(), is_merged: false, ..self.clone() }
+    }
+
     /// The symbolic link of the tree at or above `path`, if there is one.
     pub(crate) fn link_above(&self, path: &str) -> Option<String> {
         let is_above = |link: &&Vec<u8>| {

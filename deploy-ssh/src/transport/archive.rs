@@ -7,9 +7,9 @@ use deploy_core::{
     model::{Release, Target},
 };
 
-use super::{Answered, Method, Report, SshTransport, commit_of, failure, status, within};
+use super::{Answered, Report, SshTransport, commit_of, failure, status, within};
 use crate::{
-    archive::{Archive, Archives, Packing},
+    archive::{Archive, Packing},
     session::{Script, Stdin},
     state::{Content, Mark},
 };
@@ -32,14 +32,6 @@ struct Sent<'a> {
 }
 
 impl SshTransport {
-    /// The archives, where releases are built here.
-    pub(super) fn archives(&self) -> Option<&Archives> {
-        match &self.method {
-            Method::Archive(archives) => Some(archives),
-            Method::Push => None,
-        }
-    }
-
     /// Puts `release`, which is made of an archive, beside what is live.
     pub(super) async fn bring_archive(
         &self,

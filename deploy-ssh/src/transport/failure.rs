@@ -21,6 +21,8 @@ pub(super) mod status {
     pub(crate) const CHANGED: i32 = 46;
     /// The live path is not ours.
     pub(crate) const FOREIGN_PATH: i32 = 47;
+    /// The commit could not be pulled.
+    pub(crate) const PULL: i32 = 49;
 }
 
 /// Words of the C library, in the C locale.
@@ -51,6 +53,9 @@ pub(super) fn explain(
         error(ErrorKind::Rejected)
             .with_source(format!("disk full on {mount}"))
             .with_hint("make room there; `keep` says how many releases are kept")
+    } else if output.status == status::PULL {
+        let (kind, why) = pull_problem(&stderr);
+        error(kind).with_source(why)
     } else if stderr.contains("Read-only file system") {
         error(ErrorKind::Rejected).with_source(format!("{mount} is mounted read-only"))
     } else if stderr.contains("Permission denied") {
@@ -79,6 +84,64 @@ pub(super) fn explain(
     error.with_evidence(output.evidence())
 }
 
+/// Words of git, ssh and curl that tell why a commit could not be pulled, with what they mean.
+const PULL_PROBLEMS: [(ErrorKind, &str, &[&str]); 3] = [
+    (
+        ErrorKind::Denied,
+        "no access",
+        &[
+            "Permission denied (",
+            "Authentication failed",
+            "could not read Username",
+            "could not read Password",
+            "unable to get password",
+            "Host key verification failed",
+            "returned error: 401",
+            "returned error: 403",
+            "Access denied",
+            "epository not found",
+            "does not appear to be a git repository",
+            "repository '",
+        ],
+    ),
+    (
+        ErrorKind::Rejected,
+        "no route",
+        &[
+            "Could not resolve host",
+            "Name or service not known",
+            "Temporary failure in name resolution",
+            "Connection refused",
+            "Connection timed out",
+            "Connection reset",
+            "Connection closed",
+            "Operation timed out",
+            "timed out",
+            "No route to host",
+            "Network is unreachable",
+            "Failed to connect",
+            "Couldn't connect",
+            "Operation too slow",
+        ],
+    ),
+    (
+        ErrorKind::NotFound,
+        "no such commit",
+        &["not our ref", "unadvertised object", "is not there", "couldn't find remote ref"],
+    ),
+];
+
+/// What kept a commit from being pulled, and the line that says so.
+fn pull_problem(stderr: &str) -> (ErrorKind, String) {
+    for (kind, meaning, words) in PULL_PROBLEMS {
+        let line = stderr.lines().find(|line| words.iter().any(|word| line.contains(word)));
+        if let Some(line) = line {
+            return (kind, format!("{meaning}: {line}"));
+        }
+    }
+    (ErrorKind::Rejected, complaint(stderr))
+}
+
 /// The line that says what went wrong: git's, or the last.
 fn complaint(stderr: &str) -> String {
     stderr
@@ -87,4 +150,29 @@ fn complaint(stderr: &str) -> String {
         .or_else(|| stderr.lines().last())
         .unwrap_or("it said nothing")
         .to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn why_a_commit_cannot_be_pulled_is_told_apart() {
+        let ssh = "git@h: Permission denied (publickey).\n\
+            fatal: Could not read from remote repository.\n";
+        let no_name = "ssh: Could not resolve hostname h: Name or service not known\n\
+            fatal: Could not read from remote repository.\n";
+        let https = "fatal: could not read Username for 'https://h': terminal prompts disabled";
+        for (stderr, kind, words) in [
+            (ssh, ErrorKind::Denied, "no access: git@h: Permission denied"),
+            (https, ErrorKind::Denied, "no access: "),
+            (no_name, ErrorKind::Rejected, "no route: ssh: Could not resolve"),
+            ("fatal: remote error: upload-pack: not our ref 01", ErrorKind::NotFound, "no such"),
+            ("the commit 0123 is not there", ErrorKind::NotFound, "no such commit: "),
+            ("warning: x\nfatal: early EOF\n", ErrorKind::Rejected, "fatal: early EOF"),
+        ] {
+            let (found, why) = pull_problem(stderr);
+            assert!(found == kind && why.starts_with(words), "{found} {why}");
+        }
+    }
 }

@@ -6,15 +6,22 @@ use deploy_core::{
 };
 use tokio::time::Instant;
 
-use super::{Answered, Report, SshTransport, commit_of, failure, status, within};
+use super::{Answered, PullUrl, Report, SshTransport, commit_of, failure, status, within};
 use crate::{
     git::oid::Oid,
-    layout::{BuildStep, MadeOf},
+    layout::BuildStep,
     pack::Flat,
-    session::{Script, Stdin},
+    session::{Script, Stdin, quote},
     state::{Content, Mark},
 };
 
+/// What pulls before it fetches. Too rare to come with every shell.
+const PULL_AND_FETCH: &str = concat!(
+    include_str!("scripts/prelude.sh"),
+    include_str!("scripts/release.sh"),
+    include_str!("scripts/pull.sh"),
+    include_str!("scripts/fetch.sh")
+);
 /// Runs a build step as a person would: with their home and their environment.
 const BUILD: &str = r#"cd "$1" || exit 1; umask 022; exec sh -c "$2""#;
 
@@ -38,6 +45,14 @@ struct Call<'a> {
     mark: &'a Mark,
     base: Option<&'a str>,
     share: &'static str,
+}
+
+/// Where the objects of a call come from.
+struct Objects<'a> {
+    /// What is sent.
+    stdin: Stdin,
+    /// What the target pulls the commit from.
+    pulled_from: Option<&'a PullUrl>,
 }
 
 impl SshTransport {
@@ -83,7 +98,8 @@ impl SshTransport {
         flat: &Flat,
         attempted: &str,
     ) -> Result<Mark, BackendError> {
-        let made = self.layout.release(&release.version, &self.steps, MadeOf::Tree);
+        let made_of = self.made_of(&release.version)?;
+        let made = self.layout.release(&release.version, &self.steps, made_of);
         if made.is_none_or(|made| made != *release) {
             let gone =
                 format!("{} is gone there, and was made by another configuration", release.id);
@@ -130,14 +146,18 @@ impl SshTransport {
         let (mut dead, mut is_fresh) = (String::new(), false);
         for _ in 0..super::ROUNDS {
             let known = self.known(target, scope).await?;
-            let stdin = self.objects(call, &known, is_fresh, scope, attempted).await?;
+            let objects = self.objects(call, &known, is_fresh, scope, attempted).await?;
+            let Objects { stdin, pulled_from } = objects;
             let is_sent = !matches!(stdin, Stdin::Empty);
+            let name = call.mark.version.name.clone().unwrap_or_default();
             let format = within(scope, attempted, self.packs.format()).await?;
             let script = self
-                .fetch_script(call, scope, &dead)
+                .fetch_script(call, scope, &dead, pulled_from.is_some())
                 .arg(if is_fresh { "1" } else { "0" })
                 .arg(if is_sent { "1" } else { "0" })
                 .arg(format)
+                .arg(pulled_from.map_or("", PullUrl::as_str))
+                .arg(name)
                 .args(&call.mark.shared)
                 .stdin(stdin);
             match Answered::of(self.run(target, script, scope).await?) {
@@ -161,7 +181,13 @@ impl SshTransport {
                 }
                 Answered::Else(output, _) => {
                     let cache = self.layout.cache();
-                    return Err(failure::explain(&output, &known, &cache, attempted));
+                    let error = failure::explain(&output, &known, &cache, attempted);
+                    return Err(match pulled_from {
+                        Some(url) if output.status == status::PULL => {
+                            error.with_hint(pull_hint(target, url))
+                        }
+                        _ => error,
+                    });
                 }
             }
         }
@@ -169,7 +195,8 @@ impl SshTransport {
             .with_source("others took and left the target again and again"))
     }
 
-    /// The objects that the target lacks for `call`, as far as it is known to have any.
+    /// The objects that the target lacks for `call`, as far as it is known to have any. A release
+    /// that was there already is mended by what is sent: its origin may be out of reach by now.
     async fn objects(
         &self,
         call: &Call<'_>,
@@ -177,27 +204,38 @@ impl SshTransport {
         is_fresh: bool,
         scope: &Scope,
         attempted: &str,
-    ) -> Result<Stdin, BackendError> {
+    ) -> Result<Objects<'_>, BackendError> {
         let flat = call.flat;
+        let nothing = Objects { stdin: Stdin::Empty, pulled_from: None };
         let has_all = known.haves.iter().any(|h| h.commit == flat.commit && h.tree == flat.tree);
         let haves = match call.part {
-            Part::Seal => return Ok(Stdin::Empty),
-            Part::All | Part::Unpack if has_all && !is_fresh => return Ok(Stdin::Empty),
+            Part::Seal => return Ok(nothing),
+            Part::All | Part::Unpack if has_all && !is_fresh => return Ok(nothing),
             Part::All | Part::Unpack if !is_fresh => &known.haves[..],
             Part::All | Part::Unpack | Part::Mend => &[],
         };
+        let is_new = !known.releases.contains_key(&call.mark.id);
+        if let Some(url) = self.pull_url().filter(|_| is_new) {
+            let beside = self.packs.beside_commit(&flat.commit, haves);
+            let beside = within(scope, attempted, beside).await?;
+            let stdin = beside.map_or(Stdin::Empty, Stdin::File);
+            return Ok(Objects { stdin, pulled_from: Some(url) });
+        }
         let pack = self.packs.pack(&flat.commit, haves);
-        Ok(Stdin::File(within(scope, attempted, pack).await?))
+        let stdin = Stdin::File(within(scope, attempted, pack).await?);
+        Ok(Objects { stdin, ..nothing })
     }
 
-    fn fetch_script(&self, call: &Call<'_>, scope: &Scope, dead: &str) -> Script {
+    fn fetch_script(&self, call: &Call<'_>, scope: &Scope, dead: &str, is_pulled: bool) -> Script {
         let part = match call.part {
             Part::All => "all",
             Part::Unpack => "unpack",
             Part::Seal => "seal",
             Part::Mend => "mend",
         };
-        Script::function("fetch")
+        let script =
+            if is_pulled { Script::new(PULL_AND_FETCH) } else { Script::function("fetch") };
+        script
             .arg(self.layout.path())
             .arg(scope.run.as_str())
             .arg(self.claim(scope))
@@ -273,6 +311,12 @@ impl SshTransport {
         let attempted = format!("run the step {:?} on {target}", step.name);
         self.sessions.run(target, &script, &scope).await?.require_success(attempted).map(drop)
     }
+}
+
+/// What a person can do about a target that cannot pull.
+fn pull_hint(target: &Target, url: &PullUrl) -> String {
+    let url = quote(url.as_str());
+    format!("try it on {target}, as the user that deploys there: `git ls-remote {url}`")
 }
 
 /// The commits of releases, for the haves that are still of use.

@@ -2,8 +2,8 @@
 # for releases with build steps `unpack` and later `seal`; `mend` is for one that is there.
 run=$1 ours=$2 dead=$3 part=$4 id=$5 commit=$6 tree=$7 line=$8 share=$9
 shift 9
-base=$1 fresh=$2 sent=$3 format=$4
-shift 4
+base=$1 fresh=$2 sent=$3 format=$4 url=$5 name=$6
+shift 6
 dest=$releases/$id
 index=$indexes/$id
 # The bytes are the repository's: nothing in a tree may convert them.
@@ -29,6 +29,7 @@ ensure_repo() {
 # Objects that complete deltas are stored as they are: to compress them again takes longer than all
 # the rest.
 receive() {
+  [ -z "$url" ] || pull
   [ "$sent" = 1 ] || return 0
   g -c core.compression=0 index-pack --stdin --fix-thin >/dev/null || exit 41
 }
