@@ -156,9 +156,12 @@ fn a_line_that_must_not_come_brings_the_old_version_back() {
     let first = place.version(1, "one");
     place.cli(&["deploy", &first, "--yes"]).ends(0);
     place.cli(&["deploy", &first, "--yes"]).ends(0).says("unchanged");
-    let second = place.version(2, "ERROR: no shard 9");
+    let second = place.version(2, "ERROR: no shard 9 \u{1b}[2J\u{202e}");
     let ran = place.cli(&["deploy", &second, "--yes"]).ends(3);
-    ran.says("$PLACE/app.log has lines with ^ERROR since the restart").says("ERROR: no shard 9");
+    ran.says("$PLACE/app.log has lines with ^ERROR since the restart")
+        .says("ERROR: no shard 9 \\x1b[2J\\u{202e}")
+        .never_says("\u{1b}")
+        .never_says("an ERROR of yesterday");
     assert_eq!((place.live().as_str(), place.running().as_str()), ("one", "one"));
     let third = place.version(3, "two");
     place.cli(&["deploy", &third, "--yes"]).ends(0);

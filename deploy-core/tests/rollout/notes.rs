@@ -135,6 +135,26 @@ async fn a_note_that_fails_keeps_nobody_from_going_back() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_only_restarted_is_noted_before_that() {
+    let notes = Notes::default();
+    let ending = notes.story(&["h1"]).set("h1", |host| host.good.clear()).deploy("v1").await;
+    assert_eq!((ending.code(), ending.word("h1").as_str()), (0, "deployed"));
+    assert_eq!(notes.given(), [(note(1), false)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rollback_that_was_asked_for_is_not_kept_back_by_a_note() {
+    let hosts: [(&str, &[&str]); 1] = [("all", &["h1"])];
+    let before = Story::new(&hosts).deploy("v2").await;
+    let notes = Notes { fails: Some(1), ..Notes::default() };
+    let mut story = notes.story(&["h1"]);
+    (story.fleet, story.run) = (before.fleet.clone(), "run-2".parse().unwrap());
+    let ending = story.roll_back().await;
+    assert_eq!(ending.serving(&["h1"]), ["v1"]);
+    assert_eq!((ending.code(), ending.cause("h1").as_str()), (4, "the log cannot be read"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_remark_is_told_once_for_each_target() {
     let notes = Notes::default();
     let soak = Gate { soak: Some(Duration::from_secs(25)), ..Gate::default() };

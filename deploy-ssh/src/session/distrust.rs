@@ -20,7 +20,7 @@ pub(crate) enum Distrust {
     #[error("its host key is revoked")]
     Revoked { host: String, offered: String, place: String },
     #[error("its host certificate {flaw}")]
-    Certificate { host: String, offered: String, signer: String, flaw: Flaw },
+    Certificate { host: String, shown: String, flaw: Flaw },
     #[error("its host key cannot be read")]
     Unreadable { host: String },
     #[error("cannot read {}, which says which keys are revoked: {reason}", .file.display())]
@@ -38,13 +38,10 @@ impl Distrust {
             Self::Revoked { host, offered, place } => {
                 Some(format!("{host} shows {offered}, revoked in {place}"))
             }
-            Self::Certificate { host, offered, signer, flaw } => {
-                let shown = format!("{host} shows {offered}, signed by {signer}");
-                Some(match flaw.detail() {
-                    Some(detail) => format!("{shown}; {detail}"),
-                    None => shown,
-                })
-            }
+            Self::Certificate { host, shown, flaw } => Some(match flaw.detail() {
+                Some(detail) => format!("{host} shows {shown}; {detail}"),
+                None => format!("{host} shows {shown}"),
+            }),
             Self::Unreadable { host } => Some(format!("host: {host}")),
             Self::NoRevocations { .. } => None,
         }

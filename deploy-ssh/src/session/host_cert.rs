@@ -6,7 +6,7 @@
 
 use jiff::Timestamp;
 use signature::Verifier;
-use ssh_key::{HashAlg, PublicKey, Signature};
+use ssh_key::{PublicKey, Signature};
 
 /// What the names of certificate types end with.
 const SUFFIX: &str = "-cert-v01@openssh.com";
@@ -170,12 +170,6 @@ impl HostCertificate {
             return Err(Flaw::Expired { until: self.valid_before });
         }
         Ok(())
-    }
-
-    /// Who signed, for a person.
-    pub(crate) fn signer(&self) -> String {
-        let key = &self.authority;
-        format!("{} {}", key.algorithm(), key.fingerprint(HashAlg::Sha256))
     }
 }
 

@@ -137,8 +137,7 @@ impl KnownHosts {
         let known_as = &host.known_as;
         let shown = HostCertificate::read(blob).map_err(|flaw| Distrust::Certificate {
             host: known_as.clone(),
-            offered: "a certificate".to_owned(),
-            signer: "somebody".to_owned(),
+            shown: "no certificate that makes sense".to_owned(),
             flaw,
         })?;
         self.refuse_revoked(known_as, &shown.key, &shown.key)?;
@@ -154,8 +153,7 @@ impl KnownHosts {
         let Err(flaw) = judged else { return Ok(()) };
         self.verify_key(known_as, &shown.key).map_err(|_| Distrust::Certificate {
             host: known_as.clone(),
-            offered: describe(&shown.key),
-            signer: shown.signer(),
+            shown: format!("{}, signed by {}", describe(&shown.key), describe(&shown.authority)),
             flaw,
         })
     }
