@@ -1,5 +1,7 @@
 //! The engine can be embedded anywhere: it brings no network, no terminal and no TLS with it.
 
+#![expect(clippy::unwrap_used, reason = "what cannot be prepared fails the test")]
+
 use std::process::Command;
 
 /// What the engine itself names, and why each is there.
