@@ -49,9 +49,10 @@ _wfeed() {
   _wwatch
 }
 
-# Carries output for as long as there is a link, and swallows it afterwards, so that no step dies
-# of a closed pipe.
+# Carries output for as long as there is a link. Then it swallows what comes from a step that runs to
+# its end, so that it does not die of a closed pipe.
 _wrelay() {
+  [ "$_wend" = run ] || exec cat
   trap '' PIPE
   cat 2>/dev/null || cat >/dev/null 2>&1
 }

@@ -76,7 +76,7 @@ impl SshTransport {
             .arg(ours)
             .arg(dead);
         let Some(good) = &closing.good else {
-            return Ok(script.arg("0").args(["", "", "", "", ""]));
+            return Ok(script.arg("0").args([""; 6]));
         };
         let mut state = known.state().map_err(|why| {
             BackendError::new(ErrorKind::Broken, attempted)
@@ -111,7 +111,9 @@ impl SshTransport {
             .arg(next)
             .arg(doomed.join(" "))
             .arg(commits.join(" "))
-            .arg(PACKS.to_string()))
+            .arg(PACKS.to_string())
+            // What build steps have left in a release is not wanted in another.
+            .arg(if self.steps.is_empty() { "1" } else { "0" }))
     }
 }
 

@@ -30,8 +30,10 @@ const OLDEST_GIT: (u32, u32) = (2, 11);
 pub(super) struct Report {
     /// What the live link names: an id, or whatever else it points to.
     pub live: String,
-    /// The state file as it is.
+    /// The state file as it is; empty when there is none.
     pub state_line: String,
+    /// Whether the state was told.
+    tells_state: bool,
     /// The claim as it is.
     pub claim_line: Option<String>,
     /// The complete releases.
@@ -80,7 +82,10 @@ impl Report {
         let owned = || value.to_owned();
         match key {
             "live" => self.live = owned(),
-            "state" => self.state_line = owned(),
+            "state" => {
+                self.state_line = owned();
+                self.tells_state = true;
+            }
             "claim" => self.claim_line = Some(owned()),
             "claimed" => self.claimed = Some(owned()),
             "complete" => self.is_complete = true,
@@ -115,12 +120,15 @@ impl Report {
         }
     }
 
-    /// This report, with what only a probe says taken from an older one where it is missing.
+    /// This report, with what it does not tell taken from an older one: what only a probe says,
+    /// and the state, where nobody looked at it.
     pub(super) fn after(mut self, older: Option<Self>) -> Self {
-        if self.probe.user.is_empty()
-            && let Some(older) = older
-        {
+        let Some(older) = older else { return self };
+        if self.probe.user.is_empty() {
             self.probe = older.probe;
+        }
+        if !self.tells_state {
+            self.state_line = older.state_line;
         }
         self
     }
@@ -263,6 +271,7 @@ impl Report {
         match kind {
             "directory" => Some(format!("{path} is a plain directory: {way_out}")),
             "file" => Some(format!("{path} is a file: {way_out}")),
+            "ours" => None,
             "link" if to != format!("{name}-cache/live") && to != format!("{cache}/live") => {
                 Some(format!("{path} is a link to {to:?}, which is not ours: {way_out}"))
             }

@@ -54,8 +54,11 @@ borrow() {
     new_index "${_built%'"}'}" "$_from" || return 1
     g_on "$dest" "$_from" update-index -q --refresh >/dev/null
   fi
-  write_files "$_from" && g_on "$dest" "$index" clean -ffdxq -e "/$building"
+  bring "$_from"
 }
+
+# Brings the files in $dest, of which $1 is the index, to those of the tree.
+bring() { write_files "$1" && g_on "$dest" "$index" clean -ffdxq -e "/$building"; }
 
 # Makes the files in $dest those of the tree, and $index the list of them; $1 is the index of what
 # is there. With this mask files are made read-only at once; but so are new directories, in which
@@ -71,13 +74,6 @@ write_files() {
   g_on "$dest" "$1" read-tree --reset -u --index-output="$index" "$tree" && read_only "$dest"
 }
 
-is_root() {
-  while read -r _key _ _uid _; do
-    [ "$_key" != Uid: ] || break
-  done </proc/self/status
-  [ "$_uid" = 0 ]
-}
-
 # Git does not say why a file was not written: its object cannot be read, or the disk is full.
 unwritten() {
   g archive "$tree" >/dev/null 2>&1 || exit 41
@@ -85,10 +81,16 @@ unwritten() {
   exit 1
 }
 
+# Begins with the files of a release that was pruned.
+reuse() {
+  [ "$share" != none ] || return 1
+  [ -s "$indexes/.spare" ] && [ -d "$releases/.spare" ] || return 1
+  make_mark "$releases/.spare" && mv -T "$releases/.spare" "$dest" && bring "$indexes/.spare"
+}
+
 unpack() {
-  make_place
-  if ! borrow; then
-    cd "$cache" && drop_tree "$dest" && make_place
+  if ! reuse && ! { make_place && borrow; }; then
+    cd "$cache" && drop_tree "$dest" && make_place || exit 1
     rm -f "$cache/.index" "$index"
     g_on "$dest" "$cache/.index" read-tree --reset -u --index-output="$index" "$tree" ||
       { g cat-file -e "$tree^{tree}" 2>/dev/null || exit 41; unwritten; }
@@ -97,13 +99,15 @@ unpack() {
   for _s in "$@"; do link_shared "$_s"; done
 }
 
-# Makes the directory of the release, and in it what says that it is being built: its mark, as it
-# will be unless steps change something.
-make_place() {
-  mkdir "$dest" || exit 1
+make_place() { mkdir "$dest" && make_mark "$dest"; }
+
+# Says in $1 that it is being built, by its mark, as it will be unless steps change something.
+make_mark() {
   [ "$part" = unpack ] || umask 0222
-  printf '%s,"built":"%s"}\n' "$line" "$tree" >"$dest/$building" || exit 1
+  printf '%s,"built":"%s"}\n' "$line" "$tree" >"$1/$building"
+  _status=$?
   umask 022
+  return "$_status"
 }
 
 # The tree of the files as the build steps left them.
@@ -130,7 +134,6 @@ seal() {
     fi
   fi
   keep_commit "$commit" "$tree"
-  sync "$dest/$building" 2>/dev/null
   mv -f "$dest/$building" "$dest/$mark" || exit 1
 }
 

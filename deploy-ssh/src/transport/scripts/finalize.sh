@@ -1,28 +1,53 @@
 # Ends a run: remembers what is good, prunes, gives up the claim. With $good = 0 only the last.
 run=$1 ours=$2 dead=$3 good=$4 expected=$5 state=$6 drop=$7 commits=$8 packs=$9
+shift 9
+reuse=$1
 
-# Whether a process that we can see works in the release $1.
-in_use() {
-  ls -l /proc/[0-9]*/cwd /proc/[0-9]*/exe 2>/dev/null | grep -qF -e "/releases/$1"
-}
-
+# Removes the releases in $drop, but for those in which a process works that we can see.
 prune() {
-  for _id in $drop; do
+  # Ids only: nothing in them is split or matched.
+  set -- $drop
+  [ $# = 0 ] || _used=$(ls -l /proc/[0-9]*/cwd /proc/[0-9]*/exe 2>/dev/null)
+  for _id in "$@"; do
     [ "$_id" != "$live" ] && complete "$_id" || continue
-    if in_use "$_id"; then
-      say kept "$_id is in use"
-      continue
-    fi
-    # Moved first: what is half deleted does not count as a release.
-    mv -T "$releases/$_id" "$releases/.gone-$_id" && drop_tree "$releases/.gone-$_id"
-    rm -f "$indexes/$_id" "$manifests/$_id"
-    g update-ref -d "refs/deploy/releases/$_id" 2>/dev/null
+    case $_used in
+      *"/releases/$_id"*) say kept "$_id is in use" ;;
+      *) discard "$_id" ;;
+    esac
   done
-  for _c in $commits; do g update-ref -d "refs/deploy/commits/$_c" 2>/dev/null; done
+  [ "$reuse" = 1 ] || drop_tree "$releases/.spare"
+  forget
   # Packs add up, one for each version: now and then they become one.
   set -- "$repo"/objects/pack/*.pack
   if [ $# -gt "$packs" ]; then g repack -a -d -q --threads=1 >/dev/null && g prune --expire=now; fi
   :
+}
+
+# One release is put aside, for the next fetch to begin with: most of its files will be the same.
+# The others are moved first, since what is half deleted does not count as a release.
+discard() {
+  if [ "$reuse" = 1 ] && [ ! -e "$releases/.spare" ] && [ -s "$indexes/$1" ]; then
+    mv -f "$indexes/$1" "$indexes/.spare" && mv -T "$releases/$1" "$releases/.spare"
+  else
+    mv -T "$releases/$1" "$releases/.gone-$1" && drop_tree "$releases/.gone-$1"
+    rm -f "$indexes/$1" "$manifests/$1"
+  fi
+}
+
+# Lets go of the objects of the releases in $drop, and of $commits.
+forget() {
+  _packed=
+  if [ -e "$repo/packed-refs" ] || [ -e "$repo/reftable" ]; then _packed=1; fi
+  set --
+  for _ref in $drop; do set -- "$@" "releases/$_ref"; done
+  for _ref in $commits; do set -- "$@" "commits/$_ref"; done
+  for _ref in "$@"; do
+    shift
+    if [ -n "$_packed" ]; then g update-ref -d "refs/deploy/$_ref" 2>/dev/null
+    elif [ -e "$repo/refs/deploy/$_ref" ]; then set -- "$@" "$repo/refs/deploy/$_ref"
+    fi
+  done
+  [ $# = 0 ] || rm -f "$@"
 }
 
 if [ ! -d "$cache" ]; then

@@ -97,6 +97,12 @@ find_live() {
   live=${live#releases/}
 }
 
+# Whether the live path is a link that leads to the release $1.
+leads_to() {
+  [ -L "$path" ] && [ -n "$1" ] && cd -P "$releases/$1" 2>/dev/null && _d=$PWD &&
+    cd -P "$path" 2>/dev/null && [ "$PWD" = "$_d" ]
+}
+
 # Whether the release $1 is complete. Its mark is then in $_mark.
 complete() {
   [ -n "$1" ] && [ ! -e "$releases/$1/$building" ] && [ -f "$releases/$1/$mark" ] || return 1
@@ -131,13 +137,13 @@ report_haves() {
   :
 }
 
-# Everything the deployer wants to know about what lies here.
+# Everything the deployer wants to know about what lies here, but for a state that nobody has looked
+# at: it is as the deployer knows it.
 report() {
   find_live
-  find_state
   say live "$live"
   [ -e "$cache/live" ] && [ ! -L "$cache/live" ] && say odd "$cache/live is not a link"
-  say state "$state_now"
+  [ -z "${state_now+x}" ] || say state "$state_now"
   if [ -e "$cache/claim.json" ]; then
     first_line "$cache/claim.json"
     say claim "$_line"
@@ -198,6 +204,13 @@ take_claim() {
   # The other name of the claim goes with it, at the end of the run.
 }
 
+is_root() {
+  while read -r _key _ _uid _; do
+    [ "$_key" != Uid: ] || break
+  done </proc/self/status
+  [ "$_uid" = 0 ]
+}
+
 # Sets $_process to the number, the group and the start of the process $1, which tell it apart from
 # any other.
 identity() {
@@ -242,11 +255,14 @@ stop_earlier() {
 # Says that nothing is at work any more.
 at_rest() { { : >"$cache/.at-work"; } 2>/dev/null; }
 
-# Makes $1 what state.json will be, on the disk, as $cache/.new/state.json.
+# Makes $1 what state.json will be, as $cache/.new/state.json, and brings it to the disk along with
+# the files $2….
 prepare_state() {
+  state_now=$1
+  shift
   [ -d "$cache/.new" ] || mkdir "$cache/.new" || exit 1
-  printf '%s\n' "$1" >"$cache/.new/state.json" || exit 1
-  sync "$cache/.new/state.json" 2>/dev/null
+  printf '%s\n' "$state_now" >"$cache/.new/state.json" || exit 1
+  sync "$cache/.new/state.json" "$@" 2>/dev/null
   :
 }
 
@@ -266,11 +282,11 @@ drop_tree() {
   rm -rf "$1"
 }
 
-# Files 0444 or 0555, directories 0755.
+# Files 0444 or 0555, directories 0755. No brackets: busybox would forget what is in them.
 read_only() {
   find "$1" -type d ! -perm 0755 -exec chmod 0755 {} + &&
-    find "$1" -type f \( -perm -100 ! -perm 0555 -exec chmod 0555 {} + \
-      -o ! -perm -100 ! -perm 0444 -exec chmod 0444 {} + \)
+    find "$1" -type f -perm -100 ! -perm 0555 -exec chmod 0555 {} + \
+      -o -type f ! -perm -100 ! -perm 0444 -exec chmod 0444 {} +
 }
 
 # Whether the files in $1 are those of the index $2, but for the shared directories $3…: by size and

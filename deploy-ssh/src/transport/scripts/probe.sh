@@ -24,12 +24,17 @@ is_writable() {
   case ,$_o, in *,ro,*) return 1 ;; esac
 }
 
-_u=$(id)
-case $_u in
-  'uid='*'('*) _u=${_u#uid=} _n=${_u#*\(} && say user "${_n%%\)*} ${_u%%\(*}" ;;
-  *) say user "$(id -un) $(id -u)" ;;
+# What the login says of the user is believed when that user's home is ours.
+_u=
+case ${LOGNAME-} in
+  '' | -* | *[!A-Za-z0-9_.-]*) ;;
+  *) eval "_h=~$LOGNAME" && [ -O "$_h" ] && _u=$LOGNAME ;;
 esac
-if [ -L "$path" ]; then say path "link $(readlink "$path")"
+[ -n "$_u" ] || _u=$(id -un)
+if is_root; then say user "$_u 0"; else say user "$_u -"; fi
+find_live
+if leads_to "$live"; then say path ours
+elif [ -L "$path" ]; then say path "link $(readlink "$path")"
 elif [ -d "$path" ]; then say path directory
 elif [ -e "$path" ]; then say path file
 else say path none; fi
@@ -63,4 +68,5 @@ while earlier && [ "$_work" = switch ]; do
   fi
   sleep 0.5 2>/dev/null || sleep 1
 done
+find_state
 report

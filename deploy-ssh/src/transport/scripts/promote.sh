@@ -14,6 +14,7 @@ is_our_path() {
 
 # A path that leads elsewhere is not ours to change.
 ensure_path() {
+  leads_to "$live" && return
   is_our_path && return
   if [ -L "$path" ]; then
     die 47 "$path is a link to $(readlink "$path")"
@@ -46,7 +47,7 @@ if [ "$live" != "$from" ] && [ "$live" != "$to" ]; then
   report
   exit 46
 fi
-[ "$state" = "$expected" ] || prepare_state "$state"
+[ "$state" = "$expected" ] || prepare_state "$state" ${to:+"$releases/$to/$mark"}
 if [ -n "$to" ]; then
   complete "$to" || die 43 "$releases/$to is not there, or not complete"
   if [ "$live" != "$to" ] && [ "$doubt" = 1 ]; then whole "$to" "$@" || exit 42; fi
@@ -54,6 +55,7 @@ if [ -n "$to" ]; then
 fi
 if [ -n "$to" ] && [ "$live" != "$to" ]; then
   switch
+  leads_to "$to" || die 47 "$path does not lead to $cache/live"
 else
   if [ -z "$to" ] && [ -n "$live" ]; then
     rm -f "$cache/live" || exit 1

@@ -14,11 +14,12 @@ clean() {
     esac
   done
   set --
+  [ -s "$indexes/.spare" ] && [ ! -e "$releases/.spare/$building" ] || drop_tree "$releases/.spare"
   for _r in "$indexes"/* "$manifests"/*; do
     [ -e "$releases/${_r##*/}/$mark" ] || set -- "$@" "$_r"
   done
   for _r in "$repo"/refs/deploy/*/*; do
-    [ -s "$_r" ] || set -- "$@" "$_r"
+    [ -d "$_r" ] || [ -s "$_r" ] || set -- "$@" "$_r"
   done
   set -- "$@" "$cache"/.state-* "$cache"/.live-* "$cache"/.previous-* "$cache"/.new/* \
     "$cache"/.index* "$cache"/.manifest-* "$cache/.differ" "$cache/.names" "$cache/.kept" \
