@@ -11,7 +11,7 @@ use std::{
 use deploy_core::{
     backend::{Answer, ErrorKind, Question},
     model::{App, GroupName, Release, ReleaseId, Target, Version, VersionId},
-    plan::Stage,
+    plan::{Action, Stage, Work},
     record::{
         Command, End, Event, EventKind, Exit, FORMAT, Failure, Journal, JournalError, Observer,
         RunId, RunInfo, Served, StageOutcome, StopCause, Summary, read_journal,
@@ -227,6 +227,34 @@ fn a_newer_format_is_refused() {
     let (again, error, ..) = read(&written(&[event]));
     assert!(again.is_empty());
     assert!(matches!(error, Some(JournalError::Newer { found }) if found == FORMAT + 1));
+}
+
+#[test]
+fn a_run_without_a_version_is_of_a_format_that_older_tools_refuse() {
+    for (command, word) in [
+        (Command::Run, "run"),
+        (Command::Service(Action::Start), "start"),
+        (Command::Service(Action::Stop), "stop"),
+        (Command::Service(Action::Restart), "restart"),
+        (Command::Service(Action::Reload), "reload"),
+    ] {
+        let mut event = events().remove(0);
+        let info = RunInfo { command, ..info(command.format()) };
+        event.kind = EventKind::RunStarted { info };
+        let line = serde_json::to_value(&event).unwrap();
+        assert_eq!((&line["info"]["command"], &line["info"]["format"]), (&word.into(), &2.into()));
+        assert_eq!(read(&written(&[event.clone()])).0, [event]);
+    }
+    for (work, word) in [
+        (Work::Nothing, "nothing"),
+        (Work::Move, "move"),
+        (Work::Run, "run"),
+        (Work::Operate(Action::Stop), "stop"),
+    ] {
+        assert_eq!(serde_json::to_value(work).unwrap(), word);
+        assert_eq!(serde_json::from_value::<Work>(word.into()).unwrap(), work);
+    }
+    assert!(serde_json::from_str::<Work>("\"fly\"").is_err());
 }
 
 #[test]

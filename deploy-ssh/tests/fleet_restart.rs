@@ -8,9 +8,9 @@ mod health;
 use std::{sync::Arc, time::Duration};
 
 use deploy_core::{
-    backend::{Cancel, Checker, Discard, ErrorKind, Restarter, Scope, Verdict},
+    backend::{Cancel, Checker, Discard, ErrorKind, Operator, Restarter, Scope, Verdict},
     model::Target,
-    plan::Stage,
+    plan::{Action, Stage},
     record::RunId,
 };
 use deploy_ssh::{
@@ -278,6 +278,19 @@ async fn init_scripts_are_restarted_where_there_is_no_systemd() {
     let second = old.running(on, &scope(1)).await.unwrap();
     assert_ne!(first, second);
     assert_eq!(host.ask("old", 1).await, Verdict::Healthy);
+    let seen = old.state(on, &scope(1)).await.unwrap();
+    assert_eq!((seen.state.as_str(), seen.instance.clone()), ("active", second.clone()));
+    assert!(seen.since.is_some(), "{seen:?}");
+    for (action, starts) in [(Action::Start, 0), (Action::Restart, 1), (Action::Stop, 0)] {
+        let before = old.running(on, &scope(1)).await.unwrap();
+        old.operate(on, action, &before, &situation(), &scope(1)).await.unwrap();
+        let after = old.running(on, &scope(1)).await.unwrap();
+        assert_eq!(after.active, action != Action::Stop);
+        assert_eq!(after != before, starts == 1 || action == Action::Stop, "{action}");
+    }
+    let down = old.running(on, &scope(1)).await.unwrap();
+    old.operate(on, Action::Start, &down, &situation(), &scope(1)).await.unwrap();
+    let second = old.running(on, &scope(1)).await.unwrap();
     let hup = host.restarter(Method::Hup, "old");
     let error = hup.restart(on, &second, &situation(), &scope(1)).await.unwrap_err();
     assert!(error.cause().contains("no systemd"), "{}", error.cause());

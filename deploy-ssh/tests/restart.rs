@@ -14,11 +14,12 @@ mod sshd;
 use std::{fs, process::Command, sync::Arc};
 
 use deploy_core::{
-    backend::{ErrorKind, Instance, Restarter, Scope},
+    backend::{ErrorKind, Instance, Operator, Restarter, Scope, Step},
     model::Target,
+    plan::Action,
 };
 use deploy_ssh::{
-    Method, RestartOptions, ServiceRestarter,
+    Method, RemoteCommand, RestartOptions, ServiceRestarter,
     session::{Sessions, SshConfig},
 };
 use health::{Premises, situation};
@@ -30,6 +31,8 @@ over_both_links!(
     sighup_goes_to_the_process_of_the_pid_file,
     a_pid_file_that_holds_no_process_is_refused,
     a_process_that_dies_of_sighup_is_a_failure,
+    what_the_method_knows_is_done_and_the_rest_is_refused_unasked,
+    a_command_is_run_as_it_was_typed,
 );
 
 fn restarter(sessions: &Sessions, premises: &Premises, method: Method) -> ServiceRestarter {
@@ -139,4 +142,68 @@ async fn a_process_that_dies_of_sighup_is_a_failure(sessions: &Sessions, on: &Ta
     assert_eq!(error.kind(), ErrorKind::Rejected);
     assert!(error.cause().contains("did not survive"), "{}", error.cause());
     drop(daemon);
+}
+
+async fn what_the_method_knows_is_done_and_the_rest_is_refused_unasked(
+    sessions: &Sessions,
+    on: &Target,
+) {
+    let premises = Premises::new();
+    let command = "echo \"$DEPLOY_TARGET\" >> ../restarted".to_owned();
+    let by_command = restarter(sessions, &premises, Method::Command { command, service: None });
+    for action in [Action::Start, Action::Stop, Action::Reload] {
+        let error = by_command.describe_action(action).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Rejected);
+        assert!(error.cause().contains("names no service"), "{}", error.cause());
+    }
+    let before = by_command.state(on, &scope()).await.unwrap();
+    assert_eq!((before.state.as_str(), before.since), ("unknown", None));
+    let (now, then) = (situation(), scope());
+    by_command.operate(on, Action::Restart, &before.instance, &now, &then).await.unwrap();
+    let told = fs::read_to_string(premises.release().join("../restarted")).unwrap();
+    assert_eq!(told, format!("{on}\n"));
+
+    let (heard, pid_file) = (premises.path("heard"), premises.path("pid file"));
+    let daemon = Daemon::start(&format!(
+        "trap 'echo heard >> \"{}\"' HUP; while :; do sleep 0.1; done",
+        heard.display()
+    ));
+    fs::write(&pid_file, format!("{}\n", daemon.0.id())).unwrap();
+    let by_file = Method::HupPidFile(pid_file.to_str().unwrap().to_owned());
+    let by_file = restarter(sessions, &premises, by_file);
+    assert!(by_file.describe_action(Action::Restart).is_err());
+    let before = by_file.state(on, &scope()).await.unwrap();
+    assert!(before.instance.active && before.since.is_some(), "{before:?}");
+    let (now, then) = (situation(), scope());
+    by_file.operate(on, Action::Reload, &before.instance, &now, &then).await.unwrap();
+    assert_eq!(fs::read_to_string(heard).unwrap(), "heard\n");
+}
+
+async fn a_command_is_run_as_it_was_typed(sessions: &Sessions, on: &Target) {
+    let run = async |words: &[&str]| {
+        let words = words.iter().map(|word| (*word).to_owned()).collect();
+        let command = RemoteCommand::new(sessions.clone(), words).unwrap();
+        let ended = command.run(on, &situation(), &scope()).await;
+        (ended, command.take(on))
+    };
+    let (ended, said) = run(&["printf '%s|' \"$HOME\" a\\ b; cat; exit 7"]).await;
+    let home = std::env::var("HOME").unwrap();
+    assert_eq!(ended.unwrap_err().kind(), ErrorKind::Rejected);
+    let said = said.unwrap();
+    assert_eq!((said.output.status, said.output.stdout.text()), (7, format!("{home}|a b|")));
+
+    let exact = ["printf", "%s|", "$HOME", "a  b", "", "*", "it's", "two\nlines", "-n"];
+    let (ended, said) = run(&exact).await;
+    ended.unwrap();
+    assert_eq!(said.unwrap().output.stdout.text(), "$HOME|a  b||*|it's|two\nlines|-n|");
+
+    // Equal where it is equal, also in what is not kept of it.
+    let flood =
+        |word: &str| format!("head -c 60000 /dev/zero; echo {word}; head -c 60000 /dev/zero");
+    let (one, same, other) = (flood("one"), flood("one"), flood("two"));
+    let (one, same, other) = (run(&[&one]).await.1, run(&[&same]).await.1, run(&[&other]).await.1);
+    let (one, same, other) = (one.unwrap(), same.unwrap(), other.unwrap());
+    assert!(one.is_same(&same) && !one.is_same(&other));
+    assert_eq!(one.output.stdout, other.output.stdout, "the ends that are kept are equal");
+    assert!(RemoteCommand::new(sessions.clone(), Vec::new()).is_err());
 }

@@ -10,7 +10,7 @@ use deploy_core::{
     record::{End, Event, EventKind, Failure, ObserveError, Observer, RunId, Summary},
 };
 use deploy_ssh::{RemoteCommand, Said, session::Captured};
-use indicatif::ProgressBar;
+use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{
     failure,
@@ -61,7 +61,7 @@ impl CommandReporter {
             }
         }
         let (ui, json) = (context.ui.clone(), context.global.json);
-        let bar = (ui.is_terminal() && !json).then(|| ProgressBar::new(0));
+        let bar = (ui.is_terminal() && !json).then(|| ProgressBar::new(0).with_style(style()));
         let (heard, positions) = (Arc::clone(heard), BTreeMap::new());
         Self { ui, json, command, groups: of, heard, positions, run: None, bar }
     }
@@ -132,6 +132,12 @@ impl Observer for CommandReporter {
         }
         Ok(())
     }
+}
+
+/// A template that indicatif refuses falls back to its own.
+fn style() -> ProgressStyle {
+    ProgressStyle::with_template("{bar:30} {pos}/{len} hosts")
+        .unwrap_or_else(|_| ProgressStyle::default_bar())
 }
 
 /// What the hosts said, those that said the same together: the most first.

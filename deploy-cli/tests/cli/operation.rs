@@ -115,6 +115,29 @@ fn a_service_that_is_ill_afterwards_is_left_and_named() {
 }
 
 #[test]
+fn an_interrupt_lets_the_restart_end_and_asks_nothing() {
+    let place = serving();
+    let at = place.path("").display().to_string();
+    let text = std::fs::read_to_string(place.path("repo/deploy.toml")).unwrap();
+    let waits =
+        format!("command = \"touch {at}waiting; while test -e {at}wait; do sleep 0.05; done; ");
+    let text = text.replace("command = \"cp ", &format!("{waits}cp "));
+    std::fs::write(place.path("repo/deploy.toml"), text).unwrap();
+    std::fs::write(place.path("wait"), "").unwrap();
+    let mut child = place.start(&["service", "restart"]);
+    place.until_there(&place.path("waiting"));
+    place.cli(&["deploy", "--allow-dirty"]).ends(5).says("locked by ann@$HOST (run $RUN");
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(child.id()).unwrap());
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).unwrap();
+    place.until("the signal is told", || place.said().contains("Ctrl-C again"));
+    std::fs::remove_file(place.path("wait")).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130), "{}", place.said());
+    assert_eq!(starts(&place), 2, "the restart came to its end");
+    assert!(!place.said().contains("Bring back"), "{}", place.said());
+    place.cli(&["service", "restart"]).ends(0);
+}
+
+#[test]
 fn a_run_holds_the_lock() {
     let place = serving();
     place.cli(&["lock", "-m", "the database moves"]).ends(0);

@@ -16,6 +16,15 @@ use crate::{model::Target, plan::Action};
 /// # Guarantees
 /// `operate` may be repeated after a lost answer: of what leaves a mark, nothing is done twice
 /// (rule 19).
+///
+/// # How to implement it
+/// `describe_action` is the place to refuse what the service cannot do: it is asked for each group before
+/// any target is. `state` is asked right before each action, and its `instance` comes back as
+/// `before`: let its mark tell one start from the next, as a
+/// [`Restarter`](super::Restarter)'s does. With it `operate` sees, at `scope.attempt` above 1,
+/// whether an earlier attempt did the restart. After a failure `state` is asked again: where the
+/// instance is the same, the service counts as left as it was. `operate` returns when the service
+/// is where it should be; whether it answers rightly is a [`Checker`](super::Checker)'s question.
 #[async_trait]
 pub trait Operator: fmt::Debug + Send + Sync {
     /// What `action` does, for the plan: `stop mockbase.service`. Pure: asks nobody.
@@ -23,7 +32,7 @@ pub trait Operator: fmt::Debug + Send + Sync {
     /// # Errors
     /// `Rejected`, with what to do instead, when this service has no such action. It is asked
     /// before anything is touched.
-    fn describe(&self, action: Action) -> Result<String, BackendError>;
+    fn describe_action(&self, action: Action) -> Result<String, BackendError>;
 
     /// Asks how the service is. Changes nothing; cancel-safe.
     ///

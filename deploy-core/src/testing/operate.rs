@@ -11,7 +11,7 @@ use crate::{
 
 #[async_trait]
 impl Operator for Fleet {
-    fn describe(&self, action: Action) -> Result<String, BackendError> {
+    fn describe_action(&self, action: Action) -> Result<String, BackendError> {
         Ok(format!("{action} the service"))
     }
 

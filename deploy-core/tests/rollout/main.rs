@@ -6,6 +6,7 @@ mod catch_up;
 mod exit_codes;
 mod notes;
 mod operation;
+mod operation_faults;
 mod properties;
 mod rig;
 mod rules_back;

@@ -17,7 +17,7 @@ use super::rig::*;
 
 /// A fleet of up to four groups, by the sizes of the groups, with batches and budgets.
 #[derive(Debug, Clone)]
-struct Shape {
+pub(super) struct Shape {
     sizes: Vec<usize>,
     batches: Vec<usize>,
     budgets: Vec<usize>,
@@ -26,7 +26,7 @@ struct Shape {
     rollback_batch: usize,
 }
 
-fn shapes() -> impl Strategy<Value = Shape> {
+pub(super) fn shapes() -> impl Strategy<Value = Shape> {
     let per_group = proptest::collection::vec((1..6usize, 1..4usize, 0..3usize), 1..4);
     let behaviour = (0..2u8, 0..3u8, 0..2u8);
     (per_group, proptest::option::of(0..4usize), behaviour, 1..5usize).prop_map(
@@ -42,7 +42,7 @@ fn shapes() -> impl Strategy<Value = Shape> {
 }
 
 impl Shape {
-    fn story(&self) -> Story {
+    pub(super) fn story(&self) -> Story {
         let mut story = Story::new(&[]);
         let mut next = 0;
         for (number, size) in self.sizes.iter().enumerate() {
@@ -70,7 +70,14 @@ impl Shape {
         })
     }
 
-    fn targets(&self) -> usize {
+    pub(super) fn trouble(&self, story: &Story, troubles: &[Trouble]) {
+        for trouble in troubles {
+            let at = target(&format!("h{}", trouble.host % self.targets()));
+            story.fleet.fault(&at, trouble.deed, trouble.turn, trouble.fault.clone());
+        }
+    }
+
+    pub(super) fn targets(&self) -> usize {
         self.sizes.iter().sum()
     }
 
@@ -257,25 +264,30 @@ proptest! {
 }
 
 #[derive(Debug, Clone)]
-struct Trouble {
+pub(super) struct Trouble {
     host: usize,
     deed: Deed,
     turn: Turn,
     fault: Fault,
 }
 
+/// Of a deploy or a rollback.
 fn troubles() -> impl Strategy<Value = Vec<Trouble>> {
-    let deed = prop_oneof![
-        Just(Deed::Live),
-        Just(Deed::Fetch),
-        Just(Deed::Running),
-        Just(Deed::Promote),
-        Just(Deed::Restart),
-        Just(Deed::Check),
-        Just(Deed::Stop),
-        Just(Deed::Evidence),
-        Just(Deed::Finalize),
-    ];
+    troubles_in(vec![
+        Deed::Live,
+        Deed::Fetch,
+        Deed::Running,
+        Deed::Promote,
+        Deed::Restart,
+        Deed::Check,
+        Deed::Stop,
+        Deed::Evidence,
+        Deed::Finalize,
+    ])
+}
+
+pub(super) fn troubles_in(deeds: Vec<Deed>) -> impl Strategy<Value = Vec<Trouble>> {
+    let deed = proptest::sample::select(deeds);
     let turn = prop_oneof![
         Just(Turn::Always),
         (1..4usize).prop_map(Turn::Nth),
@@ -302,7 +314,7 @@ fn troubles() -> impl Strategy<Value = Vec<Trouble>> {
 }
 
 /// When to stop: at which event, by which cause.
-fn stops() -> impl Strategy<Value = Vec<(u64, StopCause)>> {
+pub(super) fn stops() -> impl Strategy<Value = Vec<(u64, StopCause)>> {
     let cause =
         prop_oneof![Just(StopCause::Interrupt), Just(StopCause::Terminate), Just(StopCause::Kill),];
     proptest::collection::vec((0..120u64, cause), 0..3)
@@ -310,7 +322,7 @@ fn stops() -> impl Strategy<Value = Vec<(u64, StopCause)>> {
 
 /// Rule 11: of the targets of a group that were acted upon, no more fail than the budget and one
 /// batch.
-fn assert_within_budget(ending: &Ending) {
+pub(super) fn assert_within_budget(ending: &Ending) {
     let Some(plan) = &ending.summary.plan else { return };
     let mut failed: BTreeSet<&Target> = BTreeSet::new();
     for event in &ending.events {
@@ -333,7 +345,7 @@ fn assert_within_budget(ending: &Ending) {
     }
 }
 
-fn run(story: Story, goal: Goal) -> Ending {
+pub(super) fn run(story: Story, goal: Goal) -> Ending {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
@@ -361,10 +373,7 @@ proptest! {
         if broken {
             story = story.broken("v2");
         }
-        for trouble in &troubles {
-            let at = target(&format!("h{}", trouble.host % shape.targets()));
-            story.fleet.fault(&at, trouble.deed, trouble.turn, trouble.fault.clone());
-        }
+        shape.trouble(&story, &troubles);
         story = story.group(0, |group| {
             group.gate.soak = soak.then_some(MINUTE);
             group.gate.ask = true;
@@ -412,10 +421,7 @@ proptest! {
         for target in story.groups.iter().flat_map(|group| &group.targets) {
             story.fleet.install(target, &version("v2"));
         }
-        for trouble in &troubles {
-            let at = target(&format!("h{}", trouble.host % shape.targets()));
-            story.fleet.fault(&at, trouble.deed, trouble.turn, trouble.fault.clone());
-        }
+        shape.trouble(&story, &troubles);
         let story = story.on(move |event, stop, _| {
             for (_, cause) in stops.iter().filter(|(at, _)| *at == event.seq) {
                 stop.request(*cause);

@@ -56,7 +56,7 @@ impl ServiceRestarter {
 
 #[async_trait]
 impl Operator for ServiceRestarter {
-    fn describe(&self, action: Action) -> Result<String, BackendError> {
+    fn describe_action(&self, action: Action) -> Result<String, BackendError> {
         self.way(action).map(|way| way.words)
     }
 

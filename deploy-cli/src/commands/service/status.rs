@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use deploy_core::{
-    backend::{BackendError, ServiceState},
+    backend::{BackendError, ErrorKind, ServiceState},
     model::{Group, GroupName, Target},
     plan::Stage,
     record::{Exit, Failure},
@@ -44,11 +44,9 @@ pub(super) async fn show(context: &Context, hosts: &[String]) -> Result<Exit, Co
     }
     let targets: BTreeSet<Target> = groups.iter().flat_map(|g| g.targets.clone()).collect();
     let run = context.run_id();
-    let (survey, mut states) = tokio::join!(
-        survey::ask(context, &project, &wired, &groups),
-        wired.service_states(targets, &run, &project.who)
-    );
-    let survey = survey?;
+    let states = async { Ok(wired.service_states(targets, &run, &project.who).await) };
+    let survey = survey::ask(context, &project, &wired, &groups);
+    let (survey, mut states) = tokio::try_join!(survey, states)?;
     wired.close().await;
     let mut answers = Vec::new();
     for (group, target) in in_order(&groups) {
@@ -69,10 +67,15 @@ pub(super) async fn show(context: &Context, hosts: &[String]) -> Result<Exit, Co
         grouped(context, &answers);
     }
     let silent = answers.iter().any(|answer| match &answer.told {
-        Ok(told) => told.services.iter().any(Result::is_err),
+        Ok(told) => told.services.iter().any(|state| state.as_ref().is_err_and(is_silent)),
         Err(_) => true,
     });
     Ok(if silent { Exit::Incomplete } else { Exit::Complete })
+}
+
+/// Whether the service could not be asked for. That there is none is an answer.
+fn is_silent(failure: &Failure) -> bool {
+    failure.kind != ErrorKind::NotFound
 }
 
 fn failed(
@@ -129,7 +132,8 @@ fn words(answer: &Answer) -> String {
         .map(|state| match state {
             Ok(state) if state.sub.is_empty() => format!("{} {}", state.service, state.state),
             Ok(state) => format!("{} {} ({})", state.service, state.state, state.sub),
-            Err(failure) => format!("could not be asked: {}", failure.cause),
+            Err(failure) if is_silent(failure) => format!("could not be asked: {}", failure.cause),
+            Err(failure) => failure.cause.clone(),
         })
         .collect();
     parts.push(match &told.serves {

@@ -16,7 +16,7 @@ pub(super) fn refuse_impossible(
         let reason = format!("group {} has no service to {action}", group.name);
         return Err(Refusal::new(reason).with_hint("name the service in [restart]"));
     }
-    backend.operators.iter().try_for_each(|one| match one.describe(action) {
+    backend.operators.iter().try_for_each(|one| match one.describe_action(action) {
         Ok(_) => Ok(()),
         Err(error) => Err(Refusal::from(&error)),
     })

@@ -40,7 +40,7 @@ fn restarts(purpose: Purpose, backend: &Backend) -> Vec<String> {
         Purpose::Version => backend.restarters.iter().map(|one| one.describe()).collect(),
         // What cannot be done was refused before.
         Purpose::Operate(action) => {
-            backend.operators.iter().filter_map(|one| one.describe(action).ok()).collect()
+            backend.operators.iter().filter_map(|one| one.describe_action(action).ok()).collect()
         }
         Purpose::Run => Vec::new(),
     }

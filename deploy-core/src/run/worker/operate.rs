@@ -59,7 +59,7 @@ impl Post {
         is_first: bool,
     ) -> Result<(), Mishap> {
         let (stage, leave) = (Stage::Restart, Leave::Forward);
-        let words = operator.describe(action).unwrap_or_else(|_| action.to_string());
+        let words = operator.describe_action(action).unwrap_or_else(|_| action.to_string());
         let (situation, target) = (&self.situation(leave), &self.change.target);
         let mut untouched = true;
         let work = async {
