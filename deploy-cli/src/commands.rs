@@ -46,7 +46,7 @@ use crate::{
     args::Command,
     config::StepStage,
     context::{Context, Project},
-    error::{CommandError, Kind},
+    error::CommandError,
     report::{self, Finish},
     wire,
 };
@@ -98,8 +98,4 @@ fn builds(project: &Project) -> Vec<(String, String)> {
     let steps = project.loaded.config.step.iter();
     let builds = steps.filter(|step| step.stage == StepStage::Fetch);
     builds.map(|step| (step.name.clone(), step.command.clone())).collect()
-}
-
-fn interrupted() -> CommandError {
-    CommandError::new(Kind::Interrupted, "interrupted; nothing was touched")
 }

@@ -79,6 +79,11 @@ impl CommandError {
         Self::refused(Phrase { phrase: phrase.into(), cause: Some(cause.into()) })
     }
 
+    /// A signal ended it.
+    pub fn interrupted() -> Self {
+        Self::new(Kind::Interrupted, "interrupted; nothing was touched")
+    }
+
     /// The lock is held.
     pub fn locked(holder: &Holder) -> Self {
         let who = crate::state::describe_holder(holder);

@@ -11,7 +11,6 @@ mod read;
 mod stream;
 
 use std::{
-    fmt,
     fs::{self, File},
     io,
     path::{Path, PathBuf},
@@ -29,7 +28,7 @@ use deploy_core::{
 use sha2::{Digest, Sha256};
 use tokio::sync::OnceCell;
 
-use crate::{cache::Cache, git::oid::Oid, memo::Memo, pack::Packs, scratch::Scratch};
+use crate::{cache::Cache, git::oid::Oid, memo::Memo, pack::Packs, scratch::Scratch, told::Told};
 use build::Build;
 use manifest::{Manifest, hex};
 use read::Held;
@@ -52,35 +51,6 @@ pub struct ArchiveOptions {
     pub command: String,
     /// How long it may take.
     pub timeout: Duration,
-}
-
-/// What is told a line.
-type Listener = dyn Fn(&str) + Send + Sync;
-
-/// Who is told what goes on on this machine before a run.
-#[derive(Clone)]
-pub(crate) struct Told(Option<Arc<Listener>>);
-
-impl Told {
-    pub(crate) fn nobody() -> Self {
-        Self(None)
-    }
-
-    pub(crate) fn to(somebody: Arc<Listener>) -> Self {
-        Self(Some(somebody))
-    }
-
-    fn line(&self, line: &str) {
-        if let Some(told) = &self.0 {
-            told(line);
-        }
-    }
-}
-
-impl fmt::Debug for Told {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Told")
-    }
 }
 
 /// The archives of one repository, each built once, and kept until this is dropped.
@@ -115,7 +85,7 @@ impl Archives {
             repository,
             shared,
             cache: None,
-            told: Told::nobody(),
+            told: Told::default(),
             scratch: OnceCell::new(),
             number: AtomicUsize::default(),
             built: Memo::new(),
@@ -150,6 +120,12 @@ impl Archives {
             self.build(version, commit, packs).await
         };
         cell.get_or_try_init(make).await.cloned()
+    }
+
+    /// Has the archive of `version` at hand if it was kept from before; builds nothing.
+    pub(crate) async fn recall(&self, version: &Version, commit: &Oid) {
+        let kept = || async { self.kept(version, commit).await.ok_or(()) };
+        let _ = self.built.cell(commit).get_or_try_init(kept).await;
     }
 
     /// The archive of `commit`, if it was asked for before.

@@ -29,6 +29,7 @@ pub mod session;
 mod state;
 mod step;
 mod surroundings;
+mod told;
 mod transport;
 
 pub use archive::ArchiveOptions;

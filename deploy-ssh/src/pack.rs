@@ -30,6 +30,7 @@ use crate::{
     cache::Cache,
     git::{command, command::Git, oid::Oid},
     memo::Memo,
+    told::Told,
 };
 
 /// How many different packs are made for one version; the rest gets one with everything.
@@ -62,7 +63,7 @@ impl Packs {
         Self {
             git: Git::new(dir),
             staging: OnceCell::new(),
-            contents: Contents::new(None),
+            contents: Contents::default(),
             flats: Memo::new(),
             found: Memo::new(),
             packs: Memo::new(),
@@ -71,7 +72,12 @@ impl Packs {
 
     /// Remembers in `cache` what large files are, so that they need not be read each time.
     pub(crate) fn keep_in(&mut self, cache: Cache) {
-        self.contents = Contents::new(Some(cache));
+        self.contents.keep_in(cache);
+    }
+
+    /// Tells what is fetched.
+    pub(crate) fn tell(&mut self, told: Told) {
+        self.contents.tell(told);
     }
 
     /// The tree of `commit` with its submodules and its large files in place. All that it is packed

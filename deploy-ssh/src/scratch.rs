@@ -28,16 +28,18 @@ impl Scratch {
 
     fn within(place: &Path) -> io::Result<Self> {
         // Packs can be large: what a killed run left is not for the next reboot to find.
-        for path in leftovers(place)? {
+        for (path, _held) in leftovers(place)? {
             let _ = fs::remove_dir_all(path);
         }
         loop {
             let dir = tempfile::Builder::new().prefix(PREFIX).tempdir_in(place)?;
             let alive = File::create_new(dir.path().join(ALIVE))?;
             match alive.try_lock() {
-                Ok(()) => return Ok(Self { dir, _alive: alive }),
+                Ok(()) if dir.path().join(ALIVE).exists() => {
+                    return Ok(Self { dir, _alive: alive });
+                }
                 // Before it was locked somebody took it for a leftover; it is gone, or soon will be.
-                Err(TryLockError::WouldBlock) => {}
+                Ok(()) | Err(TryLockError::WouldBlock) => {}
                 Err(TryLockError::Error(error)) => return Err(error),
             }
         }
@@ -48,18 +50,18 @@ impl Scratch {
     }
 }
 
-/// Our own directories in `place` whose lock nobody holds.
-fn leftovers(place: &Path) -> io::Result<Vec<PathBuf>> {
+/// Our own directories in `place` whose lock nobody held. It is held until they are removed.
+fn leftovers(place: &Path) -> io::Result<Vec<(PathBuf, File)>> {
     let us = nix::unistd::geteuid().as_raw();
-    let abandoned = |path: &PathBuf| {
-        let ours = fs::symlink_metadata(path).is_ok_and(|m| m.is_dir() && m.uid() == us);
-        ours && File::open(path.join(ALIVE)).is_ok_and(|alive| alive.try_lock().is_ok())
+    let abandoned = |path: PathBuf| {
+        let ours = fs::symlink_metadata(&path).is_ok_and(|m| m.is_dir() && m.uid() == us);
+        let alive = File::open(path.join(ALIVE)).ok().filter(|_| ours)?;
+        alive.try_lock().is_ok().then_some((path, alive))
     };
     Ok(fs::read_dir(place)?
         .flatten()
         .filter(|entry| entry.file_name().to_string_lossy().starts_with(PREFIX))
-        .map(|entry| entry.path())
-        .filter(abandoned)
+        .filter_map(|entry| abandoned(entry.path()))
         .collect())
 }
 

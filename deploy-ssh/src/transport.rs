@@ -135,6 +135,21 @@ impl SshTransport {
         }
     }
 
+    /// As [`admit`](Self::admit), for the way back, which must not fail because something cannot be
+    /// built today: an archive that is not kept is missed only where a target needs it.
+    ///
+    /// # Errors
+    /// As [`admit`](Self::admit), but nothing is built.
+    pub async fn admit_back(&self, version: &Version) -> Result<(), BackendError> {
+        match self.archives() {
+            None => self.flat(version).await.map(drop),
+            Some(archives) => {
+                archives.recall(version, &commit_of(version)?).await;
+                Ok(())
+            }
+        }
+    }
+
     async fn flat(&self, version: &Version) -> Result<Arc<crate::pack::Flat>, BackendError> {
         let flat = self.packs.flat(&commit_of(version)?).await?;
         for shared in self.layout.shared() {

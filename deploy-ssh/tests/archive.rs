@@ -9,7 +9,10 @@ mod sshd;
 use std::{
     fs,
     io::Write,
-    os::unix::fs::{PermissionsExt, symlink},
+    os::unix::{
+        ffi::OsStrExt,
+        fs::{PermissionsExt, symlink},
+    },
     path::Path,
     process::Command,
     sync::{Arc, Mutex},
@@ -131,7 +134,7 @@ async fn a_version_is_built_once_and_a_release_is_named_by_its_files() {
     let built = || fs::read_to_string(ground.srv().join("log")).unwrap().lines().count();
     let first = transport(&ground, &counted);
     let error = first.release(&ground.target, &v1).unwrap_err();
-    assert!(error.cause().contains("not built yet"), "{}", error.cause());
+    assert!(error.cause().contains("its archive is not built"), "{}", error.cause());
     let one = id(&first).await;
     assert_eq!(id(&first).await, one);
     assert_eq!((id(&transport(&ground, &counted)).await, built()), (one.clone(), 1));
@@ -301,7 +304,8 @@ async fn archives_of_each_kind_arrive() {
         let long = format!("app/{}", "long/".repeat(40));
         ground.write(&format!("{long}x"), "x");
         let v1 = ground.commit("v1");
-        let command = format!("ln app/a.txt app/hard; chmod 755 app/run; {command}");
+        let latin = "touch \"app/$(printf 'caf\\351')\"";
+        let command = format!("ln app/a.txt app/hard; chmod 755 app/run; {latin}; {command}");
         let told = Arc::new(Mutex::new(Vec::new()));
         let hear = told.clone();
         let transport = transport(&ground, &format!("echo hello; {command}"))
@@ -315,6 +319,8 @@ async fn archives_of_each_kind_arrive() {
         }
         if !command.contains("v7") {
             assert!(ground.path().join(long).join("x").exists());
+            let latin = std::ffi::OsStr::from_bytes(b"app/caf\xe9");
+            assert!(ground.path().join(latin).exists(), "{command}");
         }
         let told = told.lock().unwrap();
         assert!(told[0].starts_with("building v1: ") && told[1] == "  | hello", "{told:?}");

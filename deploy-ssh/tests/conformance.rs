@@ -15,7 +15,7 @@ use deploy_core::{
     testing::conformance::{self, Harness},
 };
 use deploy_ssh::{
-    RunProcess, SshTransport,
+    ArchiveOptions, FetchMethod, PullUrl, RunProcess, SshTransport,
     session::{Sessions, SshConfig},
 };
 use ground::{Ground, git};
@@ -24,18 +24,34 @@ use ground::{Ground, git};
 struct Local {
     ground: Ground,
     versions: [Version; 4],
-    now: Mutex<(usize, Arc<dyn Transport>)>,
+    method: FetchMethod,
+    now: Mutex<Now>,
 }
 
+/// The target at hand, our transport to it, and that of a dead process.
+struct Now(usize, Arc<dyn Transport>, Arc<dyn Transport>);
+
 impl Local {
-    fn new() -> Self {
+    fn new(method: impl Fn(&Ground) -> FetchMethod) -> Self {
         let ground = Ground::new();
         let versions = ["v1", "v2", "v3", "v4"].map(|name| {
             ground.write("version.txt", name);
             ground.commit(name)
         });
-        let now = Mutex::new((0, Arc::new(ground.transport()) as Arc<dyn Transport>));
-        Self { ground, versions, now }
+        let any: Arc<dyn Transport> = Arc::new(ground.transport());
+        let now = Mutex::new(Now(0, any.clone(), any));
+        Self { method: method(&ground), ground, versions, now }
+    }
+
+    async fn transport_of(&self, process: RunProcess) -> Arc<dyn Transport> {
+        let sessions = Sessions::new(SshConfig::default());
+        let transport = SshTransport::new(sessions, self.ground.repo(), self.layout(), process)
+            .fetch_by(self.method.clone())
+            .cache_in(&self.ground.srv());
+        for version in &self.versions {
+            transport.admit(version).await.unwrap();
+        }
+        Arc::new(transport)
     }
 
     fn layout(&self) -> deploy_ssh::Layout {
@@ -54,11 +70,15 @@ impl Harness for Local {
     }
 
     async fn fresh(&self) -> Target {
+        self.now.lock().unwrap().0 += 1;
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        let pid = child.id();
+        child.wait().unwrap();
+        let us = RunProcess::current().unwrap();
+        let ours = self.transport_of(us.clone()).await;
+        let dead = self.transport_of(RunProcess { pid, ..us }).await;
         let mut now = self.now.lock().unwrap();
-        now.0 += 1;
-        drop(now);
-        let transport = Arc::new(self.ground.transport_of(self.layout()));
-        self.now.lock().unwrap().1 = transport;
+        *now = Now(now.0, ours, dead);
         self.ground.target.clone()
     }
 
@@ -71,12 +91,7 @@ impl Harness for Local {
     }
 
     fn dead(&self, _: &RunId) -> Arc<dyn Transport> {
-        let mut child = std::process::Command::new("true").spawn().unwrap();
-        let pid = child.id();
-        child.wait().unwrap();
-        let process = RunProcess { pid, ..RunProcess::current().unwrap() };
-        let sessions = Sessions::new(SshConfig::default());
-        Arc::new(SshTransport::new(sessions, self.ground.repo(), self.layout(), process))
+        self.now.lock().unwrap().2.clone()
     }
 
     async fn served(&self, _: &Target) -> Option<VersionId> {
@@ -96,5 +111,18 @@ impl Harness for Local {
 
 #[tokio::test]
 async fn the_transport_keeps_its_promises() {
-    conformance::all(&Local::new()).await;
+    conformance::all(&Local::new(|_| FetchMethod::Push)).await;
+}
+
+#[tokio::test]
+async fn the_transport_keeps_its_promises_where_targets_pull() {
+    let url = |ground: &Ground| PullUrl::new(format!("file://{}", ground.repo().display()));
+    conformance::all(&Local::new(|ground| FetchMethod::Pull(url(ground).unwrap()))).await;
+}
+
+#[tokio::test]
+async fn the_transport_keeps_its_promises_with_archives() {
+    let command = "tar -cf \"$DEPLOY_ARCHIVE\" version.txt".to_owned();
+    let options = ArchiveOptions { command, timeout: std::time::Duration::from_secs(60) };
+    conformance::all(&Local::new(|_| FetchMethod::Archive(options.clone()))).await;
 }

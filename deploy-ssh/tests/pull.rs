@@ -114,6 +114,22 @@ async fn a_version_is_pulled_without_its_history_and_gone_back_from_without_its_
 }
 
 #[tokio::test]
+async fn after_many_versions_the_store_is_made_small_and_pulled_into_again() {
+    let origin = Origin::new();
+    let ground = &origin.ground;
+    for n in 0..24 {
+        ground.write("a.txt", format!("{n}"));
+        let version = origin.push(&format!("v{n}"));
+        let transport = ground.transport_of(ground.layout().keep(2));
+        let transport = transport.fetch_by(pull(&origin.url()));
+        ground.deploy(&transport, &version, &format!("r{n}")).await.unwrap();
+    }
+    assert_eq!(origin.read("a.txt"), "23");
+    assert!(origin.commits() < 10, "{}", origin.commits());
+    git(&ground.cache().join("repo.git"), &["fsck", "--connectivity-only"]);
+}
+
+#[tokio::test]
 async fn submodules_and_large_files_are_sent_along_with_what_is_pulled() {
     let origin = Origin::new();
     let library = Ground::new();

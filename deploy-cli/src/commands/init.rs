@@ -74,6 +74,10 @@ fn guess_scheme(tags: &[String]) -> (&'static str, &'static str) {
 const TEMPLATE: &str = r#"# How @APP@ is deployed. `deploy-cli config` shows what holds, and where each value comes from.
 app = "@APP@"
 
+# How versions come onto hosts: push sends the files of the commit. Others: pull (each host fetches
+# it from an URL), archive (a command here builds what is sent, and hosts need no git).
+fetch = "push"
+
 # What can be deployed. Schemes: date (release/2015-06-10/1), semver (v1.4.2), or any.
 [version]
 scheme = "@SCHEME@"

@@ -70,7 +70,7 @@ pub(crate) async fn cmd_plan(context: &Context, args: &PlanArgs) -> Result<Exit,
     let planning = wired.pipeline.plan_to_save(&request, allow, &run, &project.who, &cancel);
     let saved = tokio::select! {
         saved = planning => saved.map_err(CommandError::refused)?,
-        () = crate::signals::ended() => return Err(super::interrupted()),
+        () = crate::signals::ended() => return Err(CommandError::interrupted()),
     };
     wired.close().await;
     if !saving.as_ref().is_some_and(Saving::is_to_stdout) {

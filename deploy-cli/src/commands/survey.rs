@@ -36,6 +36,6 @@ pub(super) async fn ask(
     );
     tokio::select! {
         survey = survey => Ok(survey),
-        () = crate::signals::ended() => Err(super::interrupted()),
+        () = crate::signals::ended() => Err(CommandError::interrupted()),
     }
 }

@@ -28,6 +28,7 @@ use crate::{
     context::{Context, Project},
     display,
     error::CommandError,
+    signals,
 };
 
 /// How long a step of the app's own may take, unless it says so itself.
@@ -97,12 +98,27 @@ impl Wired {
         Arc::new(self.success.clone())
     }
 
-    /// Refuses a version that could not be laid out on any host.
+    /// Refuses a version that could not be laid out on any host, and brings here what is needed of
+    /// it. A signal ends it, with what it has started.
     ///
     /// # Errors
     /// As [`SshTransport::admit`].
     pub async fn admit(&self, version: &Version) -> Result<(), CommandError> {
-        Ok(self.transport.admit(version).await?)
+        tokio::select! {
+            admitted = self.transport.admit(version) => Ok(admitted?),
+            () = signals::ended() => Err(CommandError::interrupted()),
+        }
+    }
+
+    /// The same for a version that is gone back to: nothing is built.
+    ///
+    /// # Errors
+    /// As [`SshTransport::admit_back`].
+    pub async fn admit_back(&self, version: &Version) -> Result<(), CommandError> {
+        tokio::select! {
+            admitted = self.transport.admit_back(version) => Ok(admitted?),
+            () = signals::ended() => Err(CommandError::interrupted()),
+        }
     }
 
     /// Looks for claims of other runs on `targets`, at all of them at once.

@@ -7,6 +7,7 @@ mod catch_up;
 mod checks;
 mod commands;
 mod deploys;
+mod fetching;
 mod hostile;
 mod inert;
 mod left;

@@ -14,7 +14,7 @@ use nix::{
 };
 use tokio::time::{Instant, interval, timeout_at};
 
-use super::Told;
+use crate::told::Told;
 
 /// How much of what it said is evidence.
 const EVIDENCE: u64 = 4096;

@@ -21,6 +21,7 @@ use super::{
 use crate::{
     cache::Cache,
     git::{command, oid::Oid},
+    told::Told,
 };
 
 /// What is remembered between runs, in the cache.
@@ -39,16 +40,26 @@ pub(crate) struct Content {
 
 /// Which blob each content is. Contents are large: a content is read again only where it must be
 /// packed.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Contents {
     cache: Option<Cache>,
+    told: Told,
     blobs: Mutex<Option<HashMap<String, Oid>>>,
     written: Mutex<HashSet<Oid>>,
 }
 
 impl Contents {
-    pub(super) fn new(cache: Option<Cache>) -> Self {
-        Self { cache, blobs: Mutex::default(), written: Mutex::default() }
+    pub(super) fn keep_in(&mut self, cache: Cache) {
+        self.cache = Some(cache);
+    }
+
+    pub(super) fn tell(&mut self, told: Told) {
+        self.told = told;
+    }
+
+    /// Who is told what is fetched.
+    pub(super) fn told(&self) -> &Told {
+        &self.told
     }
 
     /// The blob of a content, where it is known from before.

@@ -193,6 +193,10 @@ async fn resolve(
             Reach::Here => Vec::new(),
         };
         if !missing.is_empty() {
+            let (count, name) = (missing.len(), keeper.name());
+            let size: u64 = missing.iter().map(|pointer| pointer.size).sum();
+            let size = size.div_ceil(1 << 20);
+            contents.told().line(&format!("fetching {count} files of {name}, {size} MiB"));
             store.fetch(commit, &missing).await?;
         }
         let mut fresh = Vec::new();

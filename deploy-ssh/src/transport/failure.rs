@@ -75,7 +75,7 @@ pub(super) fn explain(
                 .with_source(words)
                 .with_hint("move it away, or choose another live path"),
             status::OBJECTS => error(ErrorKind::Rejected)
-                .with_source(format!("the objects there do not make the tree: {words}")),
+                .with_source(format!("what arrived does not make the release: {words}")),
             status => {
                 error(ErrorKind::Rejected).with_source(format!("exit status {status}: {words}"))
             }

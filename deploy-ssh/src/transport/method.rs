@@ -9,8 +9,9 @@ use deploy_core::{
 
 use super::{SshTransport, commit_of};
 use crate::{
-    archive::{ArchiveOptions, Archives, Told},
+    archive::{ArchiveOptions, Archives},
     layout::MadeOf,
+    told::Told,
 };
 
 /// How versions come onto targets.
@@ -99,13 +100,16 @@ impl SshTransport {
         self
     }
 
-    /// Tells `somebody` what a build on this machine does and says, line by line. Call it after
+    /// Tells `somebody` what is done on this machine before any target is touched, line by line:
+    /// large files that are fetched, and what a build says. Call it after
     /// [`fetch_by`](Self::fetch_by).
     #[must_use]
     pub fn tell(mut self, somebody: Arc<dyn Fn(&str) + Send + Sync>) -> Self {
+        let told = Told::to(somebody);
         if let Method::Archive(archives) = &mut self.method {
-            archives.tell(Told::to(somebody));
+            archives.tell(told.clone());
         }
+        self.packs.tell(told);
         self
     }
 
@@ -118,7 +122,8 @@ impl SshTransport {
         };
         let archive = archives.known(&commit_of(version)?).ok_or_else(|| {
             BackendError::new(ErrorKind::Rejected, format!("lay out {}", version.id.short()))
-                .with_source("its archive is not built yet")
+                .with_source("its archive is not built, or not kept any more")
+                .with_hint("deploy the version: that builds it")
         })?;
         Ok(MadeOf::Archive(archive.digest.clone()))
     }

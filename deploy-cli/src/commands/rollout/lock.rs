@@ -87,11 +87,11 @@ async fn take_lock(
         }
         tokio::select! {
             () = tokio::time::sleep(Duration::from_millis(500)) => {}
-            () = crate::signals::ended() => return Err(crate::commands::interrupted()),
+            () = crate::signals::ended() => return Err(CommandError::interrupted()),
         }
         // A signal that came between two waits is seen here.
         if stop.cause().is_some() {
-            return Err(crate::commands::interrupted());
+            return Err(CommandError::interrupted());
         }
     }
 }

@@ -94,12 +94,10 @@ pub(in crate::commands) async fn request(
         (Some(version), Command::Rollback) => Goal::RollBackTo(version),
         (Some(version), _) => Goal::Deploy(version),
     };
-    if let Goal::Deploy(version) | Goal::RollBackTo(version) = &goal {
-        // It may fetch large files, and build: what that started ends with it.
-        tokio::select! {
-            admitted = wired.admit(version) => admitted?,
-            () = crate::signals::ended() => return Err(crate::commands::interrupted()),
-        }
+    match &goal {
+        Goal::Deploy(version) => wired.admit(version).await?,
+        Goal::RollBackTo(version) => wired.admit_back(version).await?,
+        _ => {}
     }
     Ok(PlanRequest {
         environment: project.loaded.environment.clone(),

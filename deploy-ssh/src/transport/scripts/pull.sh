@@ -19,7 +19,7 @@ git_of_user() (
       export GIT_SSH_COMMAND ;;
   esac
   g -c credential.interactive=false -c http.lowSpeedLimit=1000 -c http.lowSpeedTime=60 \
-    -c fetch.writeCommitGraph=false -c maintenance.auto=false "$@" </dev/null
+    -c fetch.writeCommitGraph=false -c fetch.unpackLimit=1 -c maintenance.auto=false "$@" </dev/null
 )
 
 fetch_from() {
