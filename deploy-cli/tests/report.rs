@@ -103,6 +103,7 @@ fn plan() -> Plan {
         absent: Vec::new(),
         allowance: Some(Allowance { failures: 2, of: 6 }),
         strategy: Strategy::default(),
+        diffs: Vec::new(),
         transitions: vec![
             transition(1, Relation::Forward, 2),
             transition(3, Relation::Backward, 1),

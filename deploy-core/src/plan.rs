@@ -78,6 +78,9 @@ pub struct Plan {
     pub strategy: Strategy,
     /// What arrives or leaves, once per pair of versions.
     pub transitions: Vec<Transition>,
+    /// What changes on the targets beside the files of the version itself, equal changes once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub diffs: Vec<PlannedDiff>,
     /// What is restarted, in order, in words.
     pub restarts: Vec<String>,
     /// What is checked.
@@ -162,6 +165,18 @@ pub struct Transition {
     pub changes: Changes,
 }
 
+/// What changes in one file, on all targets on which the same changes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedDiff {
+    /// The file.
+    pub file: String,
+    /// A unified diff, or words; several lines. Empty where there are too many different ones to
+    /// be told.
+    pub diff: String,
+    /// Where.
+    pub targets: Vec<Target>,
+}
+
 /// A check, with what it asks in words.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlannedCheck {
@@ -208,6 +223,7 @@ impl Plan {
         let mut plan = self.clone();
         plan.version = None;
         plan.absent.clear();
+        plan.diffs.clear();
         plan.direction = match self.direction {
             Direction::Forward => Direction::Back,
             Direction::Back => Direction::Forward,

@@ -10,6 +10,7 @@ mod begin;
 mod conductor;
 mod ledger;
 mod pipeline;
+mod preview;
 mod refusal;
 mod rollout;
 mod stop;

@@ -271,6 +271,7 @@ mod tests {
             allowance: None,
             strategy: Strategy::default(),
             transitions: Vec::new(),
+            diffs: Vec::new(),
             restarts: vec!["restart mockbase".into()],
             checks: vec![check("port"), check("answers")],
             steps: Vec::new(),

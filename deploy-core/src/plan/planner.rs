@@ -121,6 +121,7 @@ impl Plan {
                 .map(|budget| budget.resolve(total)),
             strategy: request.strategy.clone(),
             transitions: Vec::<Transition>::new(),
+            diffs: Vec::new(),
             restarts: request.restarts.clone(),
             checks: request.checks.clone(),
             steps: if back { Vec::new() } else { request.steps.clone() },

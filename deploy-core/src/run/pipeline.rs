@@ -16,8 +16,8 @@ use super::{
 };
 use crate::{
     backend::{
-        Cancel, Changes, Checker, Discard, Operator, OutputSink, Relation, Restarter, Step,
-        Transport, VersionSource,
+        Cancel, Changes, Checker, Discard, Operator, OutputSink, Preview, Relation, Restarter,
+        Step, Transport, VersionSource,
     },
     model::{Group, GroupName, Target, Version, VersionId},
     plan::{
@@ -116,6 +116,7 @@ pub struct Pipeline {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) output: Arc<dyn OutputSink>,
     source: Option<Arc<dyn VersionSource>>,
+    preview: Option<Arc<dyn Preview>>,
     last_known: BTreeMap<Target, Served>,
 }
 
@@ -128,6 +129,7 @@ impl Pipeline {
             clock: Arc::new(SystemClock),
             output: Arc::new(Discard),
             source: None,
+            preview: None,
             last_known: BTreeMap::new(),
         }
     }
@@ -158,6 +160,14 @@ impl Pipeline {
     #[must_use]
     pub fn with_source(mut self, source: Arc<dyn VersionSource>) -> Self {
         self.source = Some(source);
+        self
+    }
+
+    /// Says who knows what changes on targets beside the files of the version itself. Without it,
+    /// plans have no diffs.
+    #[must_use]
+    pub fn with_preview(mut self, preview: Arc<dyn Preview>) -> Self {
+        self.preview = Some(preview);
         self
     }
 
@@ -287,6 +297,9 @@ impl Pipeline {
         self.fill_in_last_known(&mut plan);
         words::fill_in(&mut plan, |group| self.backend(group));
         self.fill_in_transitions(&mut plan).await;
+        if let Some(preview) = &self.preview {
+            super::preview::fill_in(&mut plan, &**preview);
+        }
         Ok(plan)
     }
 
