@@ -11,6 +11,8 @@ use crate::git::oid::Oid;
 pub(crate) const MARK: &str = ".deploy-release";
 /// The file that marks a release as being built. Renamed to [`MARK`] when it is complete.
 pub(crate) const BUILDING: &str = ".deploy-building";
+/// The file of a release that says what was rendered into it.
+pub(crate) const RENDERED: &str = ".deploy-rendered";
 /// Changes when a release of the same commit would be laid out in another way.
 const LAYOUT: u32 = 1;
 /// Digits of the commit, and of the digest, in a release id.
@@ -90,7 +92,7 @@ impl Layout {
             if directory.split('/').any(|part| part.starts_with('-')) {
                 return refuse("has a part that begins with a dash");
             }
-            if directory.split('/').any(|part| [MARK, BUILDING, ".git"].contains(&part)) {
+            if directory.split('/').any(|part| [MARK, BUILDING, RENDERED, ".git"].contains(&part)) {
                 return refuse("has a name that is not free");
             }
             let inside = |other: &String| directory.starts_with(&format!("{other}/"));
@@ -140,13 +142,14 @@ impl Layout {
         self.service_user.as_deref()
     }
 
-    /// The release that `version` becomes under this layout and these steps: the commit, and a
-    /// digest of whatever else decides what is served.
+    /// The release that `version` becomes under this layout, these steps and what is `rendered`: the
+    /// commit, and a digest of whatever else decides what is served.
     pub(crate) fn release(
         &self,
         version: &Version,
         steps: &[BuildStep],
         made_of: MadeOf,
+        rendered: Option<&str>,
     ) -> Option<Release> {
         let commit = Oid::of(&version.id)?;
         let commands: Vec<&str> = steps.iter().map(|step| step.command.as_str()).collect();
@@ -160,6 +163,9 @@ impl Layout {
             MadeOf::Tree => {}
             MadeOf::Pulled => decides["fetch"] = "pull".into(),
             MadeOf::Archive(digest) => decides["archive"] = digest.into(),
+        }
+        if let Some(rendered) = rendered {
+            decides["rendered"] = rendered.into();
         }
         let digest = Sha256::digest(decides.to_string());
         let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -257,7 +263,7 @@ mod tests {
             timeout: Duration::from_secs(1),
         };
         let id = |layout: &Layout, steps: &[BuildStep]| {
-            layout.release(&version(), steps, MadeOf::Tree).unwrap().id.to_string()
+            layout.release(&version(), steps, MadeOf::Tree, None).unwrap().id.to_string()
         };
         let plain = id(&layout, &[]);
         assert!(plain.starts_with("0123456789ab-") && is_release_id(&plain), "{plain}");
@@ -267,14 +273,20 @@ mod tests {
         assert_ne!(id(&layout, &[step("npm ci")]), id(&layout, &[step("npm i")]));
         let archive = |digest: &str| {
             let made_of = MadeOf::Archive(digest.into());
-            layout.release(&version(), &[], made_of).unwrap().id.to_string()
+            layout.release(&version(), &[], made_of, None).unwrap().id.to_string()
         };
         assert_ne!(plain, archive("aa"));
-        let pulled = layout.release(&version(), &[], MadeOf::Pulled).unwrap();
+        let pulled = layout.release(&version(), &[], MadeOf::Pulled, None).unwrap();
         assert_ne!(plain, pulled.id.to_string());
         assert_ne!(archive("aa"), archive("ab"));
+        let rendered = |what| {
+            let release = layout.release(&version(), &[], MadeOf::Tree, Some(what));
+            release.unwrap().id.to_string()
+        };
+        assert_ne!(plain, rendered("a"));
+        assert_ne!(rendered("a"), rendered("b"));
         let tag = Version { id: VersionId::new("sha256:00").unwrap(), name: None };
-        assert!(layout.release(&tag, &[], MadeOf::Tree).is_none());
+        assert!(layout.release(&tag, &[], MadeOf::Tree, None).is_none());
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //!   once and sent to all.
 //! - [`session`]: one connection a host, and steps of shell on it. Public, for whoever wants to run
 //!   commands of their own.
+//! - `template`: files of a release that are rendered by environment, group and host.
 //! - `transport`, with `layout`, `state` and `claim`: what lies on a host, and how a version gets
 //!   there, becomes live, and is told to be good.
 //! - `restart`, `check` and `step`: what is done around the switch, and what is asked after it.
@@ -29,6 +30,7 @@ pub mod session;
 mod state;
 mod step;
 mod surroundings;
+mod template;
 mod told;
 mod transport;
 
@@ -47,4 +49,5 @@ pub use layout::{BuildStep, Layout, LayoutError};
 pub use restart::{Method, RestartOptions, ServiceName, ServiceNameError, ServiceRestarter};
 pub use step::CommandStep;
 pub use surroundings::Surroundings;
+pub use template::{Place, Template, TemplateError, Templates, Variables};
 pub use transport::{FetchMethod, Held, PullUrl, PullUrlError, SshTransport};

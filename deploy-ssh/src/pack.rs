@@ -28,7 +28,7 @@ use staging::Staging;
 
 use crate::{
     cache::Cache,
-    git::{command, command::Git, oid::Oid},
+    git::{command, command::Git, files::TreeFiles, oid::Oid},
     memo::Memo,
     told::Told,
 };
@@ -106,6 +106,13 @@ impl Packs {
     /// How object ids are written: `sha1`, or `sha256`.
     pub(crate) async fn format(&self) -> Result<&str, BackendError> {
         Ok(self.staging().await?.format())
+    }
+
+    /// The single files of `commit`, those of its submodules included.
+    pub(crate) async fn files(&self, commit: &Oid) -> Result<TreeFiles, BackendError> {
+        let flat = self.flat_of_old(commit).await?;
+        let git = if flat.is_merged { self.staging().await?.git() } else { &self.git };
+        Ok(TreeFiles::new(git.clone(), flat.tree.clone()))
     }
 
     /// A pack with what brings a target that has `haves` to `commit`.

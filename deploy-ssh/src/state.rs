@@ -125,6 +125,9 @@ pub(crate) struct Mark {
     /// The directories that are links to shared ones.
     #[serde(default)]
     pub shared: Vec<String>,
+    /// Whether files were rendered into it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub rendered: bool,
     /// The tree of the same files after the build steps, which may have changed some.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub built: Option<String>,
@@ -227,10 +230,13 @@ mod tests {
             version: serde_json::from_str(&format!(r#"{{"id":"{COMMIT}"}}"#)).unwrap(),
             content: Content::Tree(COMMIT.into()),
             shared: vec!["log".into()],
+            rendered: true,
             built: None,
         };
         let line = format!("{},\"built\":\"{COMMIT}\"}}", mark.open_line());
         assert_eq!(Mark::parse(id, &line).unwrap().built.as_deref(), Some(COMMIT));
+        assert!(line.starts_with(&format!("{{\"id\":\"{id}\",")), "{line}");
+        assert!(line.contains(",\"rendered\":true,"), "{line}");
         assert!(Mark::parse("0123456789ab-ffffffffffff", &line).is_none());
         assert!(Mark::parse(id, &line.replace("log", "../log")).is_none());
         assert!(Mark::parse(id, &mark.open_line()).is_none());

@@ -8,7 +8,9 @@ mod failure;
 mod fetch;
 mod finalize;
 mod method;
+mod preview;
 mod promote;
+mod rendered;
 mod report;
 mod unlock;
 
@@ -39,11 +41,20 @@ use crate::{
 use failure::status;
 use method::Method;
 pub use method::{FetchMethod, PullUrl, PullUrlError};
+use rendered::Renders;
 use report::Report;
 pub use unlock::Held;
 
-/// How much of a report is kept: a state, a claim, and the marks of a few hundred releases.
-const REPORT: usize = 512 * 1024;
+/// What asks a target that has rendered files. Too rare to come with every shell.
+const PROBE_RENDERED: &str = concat!(
+    include_str!("transport/scripts/prelude.sh"),
+    include_str!("transport/scripts/rendered.sh"),
+    "show_rendered \"$1\" \"$2\"\nshift 2\n",
+    include_str!("transport/scripts/probe.sh")
+);
+/// How much of a report is kept: a state, a claim, the marks of a few hundred releases, and what was
+/// rendered into some.
+const REPORT: usize = 1024 * 1024;
 /// How much of the complaints of our own scripts is kept.
 const COMPLAINTS: usize = 16 * 1024;
 /// How often a step is sent again because the target had changed in between.
@@ -58,6 +69,7 @@ pub struct SshTransport {
     repository: PathBuf,
     packs: Packs,
     method: Method,
+    renders: Option<Renders>,
     process: RunProcess,
     since: Timestamp,
     /// What each target said last.
@@ -83,6 +95,7 @@ impl SshTransport {
             packs: Packs::new(&repository),
             repository,
             method: Method::Push,
+            renders: None,
             process,
             since: Timestamp::now(),
             reports: Mutex::default(),
@@ -171,19 +184,37 @@ impl SshTransport {
     async fn probe(&self, target: &Target, scope: &Scope) -> Result<Report, BackendError> {
         let attempted = format!("ask {target} what it serves");
         let tools: &[&str] = if self.archives().is_some() { &archive::TOOLS } else { &[] };
-        // It changes nothing and is short: nobody needs to watch over it.
-        let script = Script::function("probe").on_stdin_end(OnStdinEnd::RunToEnd);
-        let script = script.arg(self.layout.path()).args(tools.iter().copied());
+        let script = self.probe_script(target).args(tools.iter().copied());
         let output = self.run(target, script, scope).await?;
-        let report = Report::parse(&output.stdout.bytes());
+        let mut report = Report::parse(&output.stdout.bytes());
+        if let Some(renders) = &self.renders {
+            let is_root = report.user().is_some_and(|(_, is_root)| is_root);
+            let wanted = renders.wanted(target);
+            report.rendered.judge(renders, wanted.as_deref(), is_root);
+        }
         if !output.success() || !report.is_done || output.stdout.is_truncated() {
             let error = BackendError::new(ErrorKind::Broken, attempted);
             return Err(error
                 .with_source(format!("its answer is not whole (exit status {})", output.status))
-                .with_evidence(output.evidence()));
+                .with_evidence(output.stderr.last_lines(20)));
         }
         self.note(target, report.clone());
         Ok(report)
+    }
+
+    fn probe_script(&self, target: &Target) -> Script {
+        // It changes nothing and is short: nobody needs to watch over it.
+        let unwatched = |script: Script| script.on_stdin_end(OnStdinEnd::RunToEnd);
+        let Some(renders) = &self.renders else {
+            return unwatched(Script::function("probe")).arg(self.layout.path());
+        };
+        // Secrets are only asked for where the target is to get some.
+        let wanted = renders.wanted(target).filter(|wanted| !wanted.secrets.is_empty());
+        let secrets = wanted.and(renders.templates().secrets_path()).unwrap_or_default();
+        unwatched(Script::new(PROBE_RENDERED))
+            .arg(self.layout.path())
+            .arg(secrets)
+            .arg(self.layout.known_service_user().unwrap_or_default())
     }
 
     /// What the target said last, or says now.
@@ -275,8 +306,7 @@ impl Transport for SshTransport {
         if version.name.as_ref().is_some_and(|name| name.len() > LONGEST_NAME) {
             return Err(rejected("its name is too long"));
         }
-        self.layout
-            .release(version, &self.steps, self.made_of(version)?)
+        self.release_on(target, version)?
             .ok_or_else(|| rejected("it is not a commit of a git repository"))
     }
 
@@ -288,7 +318,13 @@ impl Transport for SshTransport {
             return Err(error.with_source("an earlier switch of this run is still at work there"));
         }
         let needs_git = self.archives().is_none();
-        Ok(report.into_live(&self.layout, needs_git, &scope.run, &self.process))
+        let rendered = report.rendered.clone();
+        let mut live = report.into_live(&self.layout, needs_git, &scope.run, &self.process);
+        if let Some(renders) = &self.renders {
+            live.notes.extend(rendered.notes(renders.templates().secrets_path()));
+            live.lacks.extend(rendered.lacks);
+        }
+        Ok(live)
     }
 
     async fn fetch(

@@ -20,7 +20,7 @@ use crate::{
         command::{self, Git},
         oid::Oid,
     },
-    layout::{BUILDING, MARK},
+    layout::{BUILDING, MARK, RENDERED},
 };
 
 /// How deep submodules may lie in submodules.
@@ -207,7 +207,7 @@ async fn inspect(git: &Git, tree: &Oid, attempted: &str) -> Result<Vec<Vec<u8>>,
     let mut links = Vec::new();
     for (mode, _, path) in entries(&listing) {
         let first = path.split(|b| *b == b'/').next().unwrap_or_default();
-        if [MARK.as_bytes(), BUILDING.as_bytes()].contains(&first) {
+        if [MARK.as_bytes(), BUILDING.as_bytes(), RENDERED.as_bytes()].contains(&first) {
             return Err(BackendError::new(ErrorKind::Rejected, attempted).with_source(format!(
                 "it holds {:?}, a name that the tool needs for itself",
                 String::from_utf8_lossy(first)

@@ -166,7 +166,13 @@ impl Shell {
             Ended::Failed(failure) => (Err(failure), None),
             Ended::Stopped(why) => {
                 let gone = self.stop(&mut step).await;
-                let stopped = Stopped { gone, evidence: evidence(&step.stdout, &step.stderr) };
+                // An answer is for whoever asked, and may hold what nobody else is to see.
+                let said = if script.is_for_sink(Stream::Stdout) {
+                    evidence(&step.stdout, &step.stderr)
+                } else {
+                    step.stderr.last_lines(20)
+                };
+                let stopped = Stopped { gone, evidence: said };
                 (Err(why(stopped)), None)
             }
         }

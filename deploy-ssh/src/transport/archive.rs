@@ -7,7 +7,9 @@ use deploy_core::{
     model::{Release, Target},
 };
 
-use super::{Answered, Report, SshTransport, commit_of, failure, status, within};
+use super::{
+    Answered, Report, SshTransport, commit_of, failure, rendered::Rendering, status, within,
+};
 use crate::{
     archive::{Archive, Packing},
     session::{Script, Stdin},
@@ -16,6 +18,14 @@ use crate::{
 
 const ARCHIVE: &str = concat!(
     include_str!("scripts/prelude.sh"),
+    include_str!("scripts/manifest.sh"),
+    include_str!("scripts/release.sh"),
+    include_str!("scripts/archive.sh")
+);
+/// The same, for releases with rendered files.
+const ARCHIVE_RENDERED: &str = concat!(
+    include_str!("scripts/prelude.sh"),
+    include_str!("scripts/rendered.sh"),
     include_str!("scripts/manifest.sh"),
     include_str!("scripts/release.sh"),
     include_str!("scripts/archive.sh")
@@ -51,7 +61,7 @@ impl SshTransport {
             self.set_compared(target, &release.id);
             return Ok(());
         }
-        let (archive, mark) = self.new_archive_mark(release, &attempted)?;
+        let (archive, mark, rendered) = self.new_archive_mark(target, release, &attempted).await?;
         let base = known.releases.get(&known.live).and_then(|live| match &live.content {
             Content::Manifest(digest) => Some((live.id.as_str(), digest.as_str())),
             Content::Tree(_) => None,
@@ -67,35 +77,31 @@ impl SshTransport {
             other => other,
         }
         .map_err(|unfit| unfit.into_error(&attempted))?;
+        if mark.rendered {
+            self.finish(target, &mark, rendered, scope).await?;
+        }
         self.set_compared(target, &release.id);
         Ok(())
     }
 
-    /// The archive of a new release, and the mark that it will get.
-    fn new_archive_mark(
+    /// The archive of a new release, the mark that it will get, and what will be rendered into it.
+    async fn new_archive_mark(
         &self,
+        target: &Target,
         release: &Release,
         attempted: &str,
-    ) -> Result<(Arc<Archive>, Mark), BackendError> {
+    ) -> Result<(Arc<Archive>, Mark, Option<Rendering>), BackendError> {
         let commit = commit_of(&release.version)?;
-        let archive = self.archives().and_then(|archives| archives.known(&commit));
-        let made = self.made_of(&release.version)?;
-        let made = self.layout.release(&release.version, &self.steps, made);
-        let (Some(archive), true) = (archive, made.is_some_and(|made| made == *release)) else {
+        let Some(archive) = self.archives().and_then(|archives| archives.known(&commit)) else {
             let gone =
                 format!("{} is gone there, and was made by another configuration", release.id);
             return Err(BackendError::new(ErrorKind::NotFound, attempted)
                 .with_source(gone)
                 .with_hint("deploy the version anew"));
         };
-        let mark = Mark {
-            id: release.id.to_string(),
-            version: release.version.clone(),
-            content: Content::Manifest(archive.digest.clone()),
-            shared: self.layout.shared().to_vec(),
-            built: None,
-        };
-        Ok((archive, mark))
+        let content = Content::Manifest(archive.digest.clone());
+        let (mark, rendered) = self.new_mark(target, release, content, attempted).await?;
+        Ok((archive, mark, rendered))
     }
 
     /// Repairs a release that is there but damaged, of the archive that it was made of.
@@ -138,7 +144,7 @@ impl SshTransport {
         scope: &Scope,
         attempted: &str,
     ) -> Result<(), Unfit> {
-        let mut dead = String::new();
+        let (mut dead, mut is_restored) = (String::new(), false);
         for _ in 0..super::ROUNDS {
             let known = self.known(target, scope).await?;
             let packing = if known.has_gzip() { Packing::Gzip } else { Packing::Plain };
@@ -166,6 +172,10 @@ impl SshTransport {
                 Answered::Claimed(held) => {
                     self.take_over(target, &held, attempted, scope)?;
                     dead = held;
+                }
+                Answered::Else(output, _) if output.status == status::RENDERED && !is_restored => {
+                    is_restored = true;
+                    self.restore(target, mark, &output, scope).await?;
                 }
                 Answered::Else(output, _) => {
                     let error = failure::explain(&output, &known, &self.layout.cache(), attempted);
@@ -195,7 +205,7 @@ impl SshTransport {
             Content::Manifest(digest) | Content::Tree(digest) => digest,
         };
         let base = sent.and_then(|sent| sent.base).map_or("", |(id, _)| id);
-        Script::new(ARCHIVE)
+        Script::new(if mark.rendered { ARCHIVE_RENDERED } else { ARCHIVE })
             .arg(self.layout.path())
             .arg(scope.run.as_str())
             .arg(self.claim(scope))

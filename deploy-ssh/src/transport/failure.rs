@@ -23,6 +23,10 @@ pub(super) mod status {
     pub(crate) const FOREIGN_PATH: i32 = 47;
     /// The commit could not be pulled.
     pub(crate) const PULL: i32 = 49;
+    /// What the release has already stands where a file is to be rendered.
+    pub(crate) const TAKEN: i32 = 50;
+    /// A rendered file is not what it was.
+    pub(crate) const RENDERED: i32 = 51;
 }
 
 /// Words of the C library, in the C locale.
@@ -74,6 +78,11 @@ pub(super) fn explain(
             status::FOREIGN_PATH => error(ErrorKind::Rejected)
                 .with_source(words)
                 .with_hint("move it away, or choose another live path"),
+            status::RENDERED => error(ErrorKind::Rejected)
+                .with_source(format!("its files are damaged and could not be mended: {words}")),
+            status::TAKEN => error(ErrorKind::Rejected).with_source(words).with_hint(
+                "let what makes the release leave it alone, or choose another `destination`",
+            ),
             status::OBJECTS => error(ErrorKind::Rejected)
                 .with_source(format!("what arrived does not make the release: {words}")),
             status => {
@@ -81,7 +90,8 @@ pub(super) fn explain(
             }
         }
     };
-    error.with_evidence(output.evidence())
+    // What such a script answers is for us, not for people: it may hold more than they should see.
+    error.with_evidence(output.stderr.last_lines(20))
 }
 
 /// Words of git, ssh and curl that tell why a commit could not be pulled, with what they mean.

@@ -6,7 +6,10 @@ use deploy_core::{
 };
 use tokio::time::Instant;
 
-use super::{Answered, PullUrl, Report, SshTransport, commit_of, failure, status, within};
+use super::{
+    Answered, PullUrl, Report, SshTransport, commit_of, failure, rendered::Rendering, status,
+    within,
+};
 use crate::{
     git::oid::Oid,
     layout::BuildStep,
@@ -18,6 +21,20 @@ use crate::{
 /// What pulls before it fetches. Too rare to come with every shell.
 const PULL_AND_FETCH: &str = concat!(
     include_str!("scripts/prelude.sh"),
+    include_str!("scripts/release.sh"),
+    include_str!("scripts/pull.sh"),
+    include_str!("scripts/fetch.sh")
+);
+/// Both for releases with rendered files, which are rare too.
+const FETCH_RENDERED: &str = concat!(
+    include_str!("scripts/prelude.sh"),
+    include_str!("scripts/rendered.sh"),
+    include_str!("scripts/release.sh"),
+    include_str!("scripts/fetch.sh")
+);
+const PULL_AND_FETCH_RENDERED: &str = concat!(
+    include_str!("scripts/prelude.sh"),
+    include_str!("scripts/rendered.sh"),
     include_str!("scripts/release.sh"),
     include_str!("scripts/pull.sh"),
     include_str!("scripts/fetch.sh")
@@ -65,16 +82,18 @@ impl SshTransport {
     ) -> Result<(), BackendError> {
         let attempted = format!("fetch {release:?} to {target}", release = release.to_string());
         let known = self.known(target, scope).await?;
-        let (flat, mark) = match known.releases.get(release.id.as_str()) {
+        let (flat, mark, rendered) = match known.releases.get(release.id.as_str()) {
             // It was laid out by the rules of its own day, and stays so.
             Some(mark) => {
                 let commit = commit_of(&release.version)?;
-                (within(scope, &attempted, self.packs.flat_of_old(&commit)).await?, mark.clone())
+                let flat = within(scope, &attempted, self.packs.flat_of_old(&commit)).await?;
+                (flat, mark.clone(), None)
             }
             None => {
                 let flat = within(scope, &attempted, self.flat(&release.version)).await?;
-                let mark = self.new_mark(release, &flat, &attempted)?;
-                (flat, mark)
+                let content = Content::Tree(flat.tree.to_string());
+                let (mark, rendered) = self.new_mark(target, release, content, &attempted).await?;
+                (flat, mark, rendered)
             }
         };
         let part = if self.steps.is_empty() { Part::All } else { Part::Unpack };
@@ -87,33 +106,41 @@ impl SshTransport {
             let seal = Call { part: Part::Seal, ..call };
             self.call(target, &seal, scope, &attempted).await?;
         }
+        if mark.rendered && !report.is_complete {
+            self.finish(target, &mark, rendered, scope).await?;
+        }
         self.set_compared(target, &release.id);
         Ok(())
     }
 
-    /// The mark that a new release will get.
-    fn new_mark(
+    /// The mark that a new release of `content` will get, and what will be rendered into it.
+    ///
+    /// # Errors
+    /// `NotFound` when the present configuration makes another release.
+    pub(super) async fn new_mark(
         &self,
+        target: &Target,
         release: &Release,
-        flat: &Flat,
+        content: Content,
         attempted: &str,
-    ) -> Result<Mark, BackendError> {
-        let made_of = self.made_of(&release.version)?;
-        let made = self.layout.release(&release.version, &self.steps, made_of);
-        if made.is_none_or(|made| made != *release) {
+    ) -> Result<(Mark, Option<Rendering>), BackendError> {
+        let mut mark = Mark {
+            id: release.id.to_string(),
+            version: release.version.clone(),
+            content,
+            shared: self.layout.shared().to_vec(),
+            rendered: false,
+            built: None,
+        };
+        let Some(rendered) = self.rendered_into(target, &mark).await? else {
             let gone =
                 format!("{} is gone there, and was made by another configuration", release.id);
             return Err(BackendError::new(ErrorKind::NotFound, attempted)
                 .with_source(gone)
                 .with_hint("deploy the version anew"));
-        }
-        Ok(Mark {
-            id: release.id.to_string(),
-            version: release.version.clone(),
-            content: Content::Tree(flat.tree.to_string()),
-            shared: self.layout.shared().to_vec(),
-            built: None,
-        })
+        };
+        mark.rendered = !rendered.is_empty();
+        Ok((mark, Some(rendered)))
     }
 
     /// Repairs a release that is there but damaged, of objects that are brought anew.
@@ -143,7 +170,7 @@ impl SshTransport {
         scope: &Scope,
         attempted: &str,
     ) -> Result<Report, BackendError> {
-        let (mut dead, mut is_fresh) = (String::new(), false);
+        let (mut dead, mut is_fresh, mut is_restored) = (String::new(), false, false);
         for _ in 0..super::ROUNDS {
             let known = self.known(target, scope).await?;
             let objects = self.objects(call, &known, is_fresh, scope, attempted).await?;
@@ -178,6 +205,10 @@ impl SshTransport {
                     let text = b"the store of objects is corrupt: it is made anew\n";
                     scope.output.write(target, scope.stage, Stream::Stderr, text);
                     is_fresh = true;
+                }
+                Answered::Else(output, _) if output.status == status::RENDERED && !is_restored => {
+                    is_restored = true;
+                    self.restore(target, call.mark, &output, scope).await?;
                 }
                 Answered::Else(output, _) => {
                     let cache = self.layout.cache();
@@ -233,8 +264,12 @@ impl SshTransport {
             Part::Seal => "seal",
             Part::Mend => "mend",
         };
-        let script =
-            if is_pulled { Script::new(PULL_AND_FETCH) } else { Script::function("fetch") };
+        let script = match (is_pulled, call.mark.rendered) {
+            (false, false) => Script::function("fetch"),
+            (true, false) => Script::new(PULL_AND_FETCH),
+            (false, true) => Script::new(FETCH_RENDERED),
+            (true, true) => Script::new(PULL_AND_FETCH_RENDERED),
+        };
         script
             .arg(self.layout.path())
             .arg(scope.run.as_str())

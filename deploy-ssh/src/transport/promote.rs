@@ -19,6 +19,20 @@ const PROMOTE_ARCHIVE: &str = concat!(
     include_str!("scripts/manifest.sh"),
     include_str!("scripts/promote.sh")
 );
+/// Both of them for releases with rendered files.
+const PROMOTE_RENDERED: [&str; 2] = [
+    concat!(
+        include_str!("scripts/prelude.sh"),
+        include_str!("scripts/rendered.sh"),
+        include_str!("scripts/promote.sh")
+    ),
+    concat!(
+        include_str!("scripts/prelude.sh"),
+        include_str!("scripts/rendered.sh"),
+        include_str!("scripts/manifest.sh"),
+        include_str!("scripts/promote.sh")
+    ),
+];
 
 impl SshTransport {
     /// Makes `change.to` what `target` serves, when it serves `change.from`.
@@ -31,7 +45,7 @@ impl SshTransport {
         let to = change.to.as_ref();
         let name = to.map_or_else(|| "nothing".to_owned(), |to| format!("{:?}", to.to_string()));
         let attempted = format!("promote {name} on {target}");
-        let (mut dead, mut is_mended) = (String::new(), false);
+        let (mut dead, mut is_mended, mut is_restored) = (String::new(), false, false);
         for _ in 0..super::ROUNDS {
             let known = self.known(target, scope).await?;
             let script = self.promote_script(target, change, &known, scope, &dead, &attempted)?;
@@ -57,7 +71,13 @@ impl SshTransport {
                 Answered::Else(output, _) => {
                     let error =
                         || failure::explain(&output, &known, &self.layout.cache(), &attempted);
+                    let mark = to.and_then(|to| known.releases.get(to.id.as_str()));
                     match to {
+                        Some(_) if output.status == status::RENDERED && !is_restored => {
+                            is_restored = true;
+                            let Some(mark) = mark else { return Err(error()) };
+                            self.restore(target, mark, &output, scope).await?;
+                        }
                         Some(to) if output.status == status::DAMAGED && !is_mended => {
                             is_mended = true;
                             match is_archive(&known, to) {
@@ -97,10 +117,11 @@ impl SshTransport {
         let doubt = to.is_some_and(|to| !self.is_compared(target, &to.id));
         let mark = to.and_then(|to| known.releases.get(to.id.as_str()));
         let shared = mark.map(|mark| mark.shared.clone()).unwrap_or_default();
-        let script = if to.is_some_and(|to| is_archive(known, to)) {
-            Script::new(PROMOTE_ARCHIVE)
-        } else {
-            Script::function("promote")
+        let of_archive = to.is_some_and(|to| is_archive(known, to));
+        let script = match (mark.is_some_and(|mark| mark.rendered), of_archive) {
+            (false, false) => Script::function("promote"),
+            (false, true) => Script::new(PROMOTE_ARCHIVE),
+            (true, of_archive) => Script::new(PROMOTE_RENDERED[usize::from(of_archive)]),
         };
         Ok(script
             .on_stdin_end(OnStdinEnd::RunToEnd)

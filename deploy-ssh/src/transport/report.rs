@@ -8,6 +8,7 @@ use deploy_core::{
     record::RunId,
 };
 
+use super::rendered::Rendered;
 use crate::{
     claim::{ClaimRecord, RunProcess},
     git::oid::Oid,
@@ -49,6 +50,8 @@ pub(super) struct Report {
     pub is_busy: bool,
     /// Whether the report is whole.
     pub is_done: bool,
+    /// What only a probe says of rendered files.
+    pub rendered: Rendered,
     probe: Probe,
 }
 
@@ -116,7 +119,7 @@ impl Report {
             "user" => self.probe.user = owned(),
             "disk" => self.probe.disk = owned(),
             "filesystem" => self.probe.filesystem = owned(),
-            _ => {}
+            _ => self.rendered.take(key, value),
         }
     }
 
@@ -126,6 +129,7 @@ impl Report {
         let Some(older) = older else { return self };
         if self.probe.user.is_empty() {
             self.probe = older.probe;
+            self.rendered = older.rendered;
         }
         if !self.tells_state {
             self.state_line = older.state_line;

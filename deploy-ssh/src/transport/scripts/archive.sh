@@ -61,8 +61,7 @@ told_differ() { tr '\n' ' ' <"$cache/.differ" | head -c 500; }
 seal() {
   mkdir -p "$manifests" && chmod 0444 "$arriving" && mv -f "$arriving" "$manifests/$id" &&
     printf '%s}\n' "$line" >"$dest/$building" && chmod 0444 "$dest/$building" || exit 1
-  sync "$dest/$building" 2>/dev/null
-  mv -f "$dest/$building" "$dest/$mark" || exit 1
+  set_mark
 }
 
 # Puts what differs of the release $id in order, one name after the other.
@@ -87,6 +86,7 @@ mend() {
 take_claim
 stop_earlier fetch
 if complete "$id" && whole "$id"; then
+  as_rendered "$id"
   say complete yes
   at_rest
   report
@@ -102,6 +102,7 @@ receive_manifest
 if complete "$id"; then
   [ -z "$base" ] || die 41 "the release is there, and damaged"
   mend
+  as_rendered "$id"
 else
   [ "$id" != "$live" ] || die 42 "the live release has lost its mark"
   drop_tree "$dest"

@@ -134,7 +134,7 @@ seal() {
     fi
   fi
   keep_commit "$commit" "$tree"
-  mv -f "$dest/$building" "$dest/$mark" || exit 1
+  set_mark
 }
 
 # Git takes a file that is as young as its list for one that may have changed since, and would read
@@ -158,6 +158,7 @@ take_claim
 stop_earlier fetch
 if [ "$part" != seal ]; then
   if complete "$id" && [ "$fresh" = 0 ] && whole "$id" "$@"; then
+    as_rendered "$id"
     say complete yes
     at_rest
     report
@@ -169,6 +170,7 @@ if [ "$part" != seal ]; then
   receive
   if complete "$id"; then mend "$@"; fi
   if complete "$id"; then
+    as_rendered "$id"
     keep_commit "$commit" "$tree"
     say complete yes
     at_rest

@@ -23,10 +23,17 @@ prune() {
   :
 }
 
-# One release is put aside, for the next fetch to begin with: most of its files will be the same.
-# The others are moved first, since what is half deleted does not count as a release.
+# Whether secrets were written to the release $1.
+has_secrets() {
+  [ -f "$releases/$1/.deploy-rendered" ] && grep -q '^secrets ' "$releases/$1/.deploy-rendered"
+}
+
+# One release is put aside, for the next fetch to begin with: most of its files will be the same. None
+# with secrets: those would outlive it. The others are moved first, since what is half deleted does not
+# count as a release.
 discard() {
-  if [ "$reuse" = 1 ] && [ ! -e "$releases/.spare" ] && [ -s "$indexes/$1" ]; then
+  if [ "$reuse" = 1 ] && [ ! -e "$releases/.spare" ] && [ -s "$indexes/$1" ] &&
+    ! has_secrets "$1"; then
     mv -f "$indexes/$1" "$indexes/.spare" && mv -T "$releases/$1" "$releases/.spare"
   else
     mv -T "$releases/$1" "$releases/.gone-$1" && drop_tree "$releases/.gone-$1"

@@ -282,11 +282,12 @@ drop_tree() {
   rm -rf "$1"
 }
 
-# Files 0444 or 0555, directories 0755. No brackets: busybox would forget what is in them.
+# Files 0444 or 0555, directories 0755. What not everybody may read stays so. No brackets: busybox
+# would forget what is in them.
 read_only() {
   find "$1" -type d ! -perm 0755 -exec chmod 0755 {} + &&
-    find "$1" -type f -perm -100 ! -perm 0555 -exec chmod 0555 {} + \
-      -o -type f ! -perm -100 ! -perm 0444 -exec chmod 0444 {} +
+    find "$1" -type f -perm -100 ! -perm 0555 ! -perm 0550 ! -perm 0500 -exec chmod 0555 {} + \
+      -o -type f ! -perm -100 ! -perm 0444 ! -perm 0440 ! -perm 0400 -exec chmod 0444 {} +
 }
 
 # Whether the files in $1 are those of the index $2, but for the shared directories $3…: by size and
@@ -313,6 +314,13 @@ new_index() {
   [ -d "$indexes" ] || mkdir "$indexes" || exit 1
   rm -f "$2" "$2.lock"
   g_on "$cache" "$2" read-tree "$1"
+}
+
+# Ends when the rendered files of the release $1, whose mark is in $_mark, are not what they were.
+as_rendered() {
+  case $_mark in
+    *'"rendered":true'*) rendered_whole "$1" || exit 51 ;;
+  esac
 }
 
 # Whether the release $1, whose mark is in $_mark, holds what it was made of; mends it where it can.

@@ -50,7 +50,10 @@ fi
 [ "$state" = "$expected" ] || prepare_state "$state" ${to:+"$releases/$to/$mark"}
 if [ -n "$to" ]; then
   complete "$to" || die 43 "$releases/$to is not there, or not complete"
-  if [ "$live" != "$to" ] && [ "$doubt" = 1 ]; then whole "$to" "$@" || exit 42; fi
+  if [ "$live" != "$to" ] && [ "$doubt" = 1 ]; then
+    whole "$to" "$@" || exit 42
+    as_rendered "$to"
+  fi
   ensure_path
 fi
 if [ -n "$to" ] && [ "$live" != "$to" ]; then

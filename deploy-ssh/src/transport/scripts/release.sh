@@ -22,7 +22,7 @@ clean() {
     [ -d "$_r" ] || [ -s "$_r" ] || set -- "$@" "$_r"
   done
   set -- "$@" "$cache"/.state-* "$cache"/.live-* "$cache"/.previous-* "$cache"/.new/* \
-    "$cache"/.index* "$cache"/.manifest-* "$cache/.differ" "$cache/.names" "$cache/.kept" \
+    "$cache"/.rendered-* "$cache"/.index* "$cache"/.manifest-* "$cache/.differ" "$cache/.names" "$cache/.kept" \
     "$repo"/*.lock "$repo"/refs/deploy/*/*.lock "$repo"/objects/tmp_* \
     "$repo"/objects/??/tmp_* "$repo"/objects/pack/tmp_* "$repo"/objects/pack/.tmp-*
   for _r in "$@"; do
@@ -42,4 +42,11 @@ link_shared() {
   case $1 in */*) [ -d "$dest/${1%/*}" ] || mkdir -p "$dest/${1%/*}" || exit 1 ;; esac
   drop_tree "$dest/$1"
   ln -s "${_up}shared/$1" "$dest/$1" || exit 1
+}
+
+# Makes the release complete, by the mark that lies ready in it. Where files are rendered into it that
+# is done when they are there, by a call that brings them.
+set_mark() {
+  case $line in *'"rendered":true'*) return ;; esac
+  mv -f "$dest/$building" "$dest/$mark" || exit 1
 }
