@@ -13,6 +13,7 @@ mod header_value;
 mod load;
 mod locate;
 mod schema;
+mod template_section;
 
 pub use check_section::{
     CheckFrom, CheckSection, CheckStage, LogSection, NrpeSection, NrpeWarning,
@@ -21,12 +22,14 @@ pub use duration::{ParseSpanError, Span, short};
 pub use error::ConfigError;
 pub use fetch_section::{FetchBy, FetchSection};
 pub use header_value::{HeaderPart, HeaderValueError, header_parts};
+pub(crate) use load::read_bounded;
 pub use load::{Loaded, Setting, Wanted, load};
 pub use locate::Place;
 pub use schema::{
     Config, GroupSection, LayoutSection, NotifySection, Pause, RestartMethod, RestartSection,
     RunSection, SchemeName, SshSection, StepSection, StepStage, TimeoutsSection, VersionSection,
 };
+pub use template_section::TemplateSection;
 
 /// What the names of variables that set a key begin with; `__` stands between section and key.
 pub const VARIABLES: &str = "DEPLOY_CFG__";

@@ -7,6 +7,8 @@ mod groups;
 mod health;
 mod over_ssh;
 mod source;
+mod templates;
+mod variables;
 
 pub use checks::require_variables;
 pub use groups::{groups, shared_hosts, strategy};

@@ -80,6 +80,9 @@ pub(crate) async fn cmd_catch_up(
     }
     scene.tell(context);
     wired.admit(&scene.choice.version).await?;
+    // Those that are not behind get nothing; what they would get is only compared with what they have.
+    let _ = wired.render(&scene.choice.version, &scene.groups).await;
+    wired.render(&scene.choice.version, &scene.groups_behind()).await?;
     let goal = Goal::CatchUp(scene.choice.version.clone());
     rollout::refuse_questions_nobody_can_answer(&scene.groups_behind(), &goal, context, &wish)?;
     rollout::told_before(context, &project, &wish, &scene.groups);

@@ -1,6 +1,7 @@
 //! What types cannot say: exactly one kind of check, names told apart, hosts named once.
 
 mod checks;
+mod templates;
 
 use std::{collections::BTreeSet, path::Path};
 
@@ -47,7 +48,7 @@ pub(super) fn check(config: &Config) -> Result<(), Told> {
             return Err(told_at("step", index, "stage", problem));
         }
     }
-    Ok(())
+    templates::check(config)
 }
 
 /// What would quietly mean something else: an empty text (which is what an unset variable leaves)

@@ -152,7 +152,8 @@ fn read(path: &Path) -> Result<Layer, ConfigError> {
     Ok(Layer { origin, values })
 }
 
-fn read_bounded(path: &Path) -> io::Result<String> {
+/// Reads a text file, which may be 4 MiB long.
+pub(crate) fn read_bounded(path: &Path) -> io::Result<String> {
     let mut text = String::new();
     File::open(path)?.take(LONGEST + 1).read_to_string(&mut text)?;
     if text.len() as u64 > LONGEST {

@@ -6,7 +6,7 @@ use deploy_core::{
     model::{App, Environment, GroupName},
     plan::{BatchSize, Budget, OnAbort, OnBreach, OnFailure, StepPlace},
 };
-use figment::value::Value;
+use figment::value::{Dict, Value};
 use serde::Deserialize;
 
 use super::{
@@ -14,6 +14,7 @@ use super::{
     check_section::{CheckSection, NrpeSection},
     duration::Span,
     fetch_section::{self, FetchSection},
+    template_section::TemplateSection,
 };
 
 /// The whole configuration.
@@ -24,6 +25,8 @@ pub struct Config {
     pub app: App,
     /// Where runs and the lock live; by default within the repository.
     pub state_dir: Option<PathBuf>,
+    /// The file on each host that holds its secrets.
+    pub secrets_file: Option<String>,
     /// The environment when `--env` is not given.
     pub default_environment: Option<Environment>,
     /// Named overlays, as they are written; the chosen one is merged already.
@@ -45,6 +48,18 @@ pub struct Config {
     /// The groups, in order.
     #[serde(default)]
     pub group: Vec<GroupSection>,
+    /// What templates may name.
+    #[serde(default)]
+    pub vars: Dict,
+    /// Files of variables, beside the configuration; later ones win.
+    #[serde(default)]
+    pub vars_files: Vec<String>,
+    /// Variables of single hosts; `web[01-20]` stands for twenty.
+    #[serde(default)]
+    pub host_vars: BTreeMap<String, Dict>,
+    /// Files that are rendered into each release.
+    #[serde(default)]
+    pub template: Vec<TemplateSection>,
     /// What is checked.
     #[serde(default)]
     pub check: Vec<CheckSection>,
@@ -188,6 +203,9 @@ pub struct GroupSection {
     pub soak: Option<Span>,
     /// How long between two rounds of checks while soaking.
     pub interval: Option<Span>,
+    /// Variables of its hosts.
+    #[serde(default)]
+    pub vars: Dict,
 }
 
 /// Whether the deployer is asked after a group.

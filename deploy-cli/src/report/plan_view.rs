@@ -16,6 +16,9 @@ use crate::{config::short, display, table::Table, ui::Ui};
 /// The most commits of one transition that are shown.
 const COMMITS: usize = 20;
 
+/// The most diffs of rendered files that are shown.
+const DIFFS: usize = 20;
+
 /// The plan in lines, escaped and painted. `builds` are the steps of stage fetch, each with its
 /// command: they make the release, and so belong to no plan.
 pub fn plan_lines(plan: &Plan, builds: &[(String, String)], ui: &Ui) -> Vec<String> {
@@ -29,6 +32,7 @@ pub fn plan_lines(plan: &Plan, builds: &[(String, String)], ui: &Ui) -> Vec<Stri
         lines.extend(transition_lines(plan, transition, ui));
     }
     lines.extend(absent_lines(plan, ui));
+    lines.extend(diff_lines(plan, ui));
     let done = what_is_done(plan, builds);
     if !done.is_empty() {
         lines.push(String::new());
@@ -40,6 +44,38 @@ pub fn plan_lines(plan: &Plan, builds: &[(String, String)], ui: &Ui) -> Vec<Stri
     }
     for warning in &plan.warnings {
         lines.push(ui.paint(ui.note(), &format!("warning: {}", display::line(warning))));
+    }
+    lines
+}
+
+/// What changes in rendered files, equal diffs once.
+fn diff_lines(plan: &Plan, ui: &Ui) -> Vec<String> {
+    let mut lines = Vec::new();
+    for (number, planned) in plan.diffs.iter().enumerate() {
+        let file = display::line(&planned.file);
+        let on = match planned.targets.len() {
+            1..=3 => format!("on {}", super::names(&planned.targets)),
+            many => format!("on {}", count(many, "host")),
+        };
+        if number == DIFFS {
+            let more = plan.diffs.len() - DIFFS;
+            lines.push(format!("… and {} more; `plan --json` has them", count(more, "diff")));
+            break;
+        }
+        lines.push(String::new());
+        lines.push(ui.paint(ui.strong(), &format!("{file} {on}:")));
+        if planned.diff.is_empty() {
+            lines.push("  changes too, not the same everywhere".to_owned());
+        }
+        for line in planned.diff.lines() {
+            let shown = format!("  {}", display::line(line));
+            lines.push(match line.as_bytes().first() {
+                Some(b'+') => ui.paint(ui.good(), &shown),
+                Some(b'-') => ui.paint(ui.bad(), &shown),
+                Some(b'@') => ui.paint(ui.dim(), &shown),
+                _ => shown,
+            });
+        }
     }
     lines
 }
@@ -144,6 +180,9 @@ fn row(plan: &Plan, change: &Change) -> Vec<String> {
         // It is good, but was asked for, or a run died here.
         Work::Confirm if change.back == change.to => format!("{} (again)", shown(&change.to)),
         Work::Confirm => format!("{} (again: it is not known to be good)", shown(&change.to)),
+        Work::Move if is_made_anew(change) => {
+            format!("{} (made anew: another configuration of it)", shown(&change.to))
+        }
         Work::Move => format!("{} → {}", shown(&change.from), shown(&change.to)),
     };
     let mut notes = Vec::new();
@@ -165,6 +204,12 @@ fn row(plan: &Plan, change: &Change) -> Vec<String> {
     }
     notes.retain(|note| !note.is_empty());
     vec![change.target.to_string(), what, notes.join(", ")]
+}
+
+/// Whether the version stays, and only what is made of it changes.
+fn is_made_anew(change: &Change) -> bool {
+    let (Some(from), Some(to)) = (&change.from, &change.to) else { return false };
+    from.version == to.version && from.id != to.id
 }
 
 /// The name of a release, with the beginning of its id where the name does not say it.

@@ -6,7 +6,7 @@ use deploy_core::{
     backend::{
         BackendError, Cancel, Claim, Completion, Discard, Instance, Scope, ServiceState, Standing,
     },
-    model::{Target, Version},
+    model::{Group, Target, Version},
     plan::{Stage, StepMoment, StepPlace, StepPolicy},
     record::RunId,
     run::{Backend, OwnedStep, Pipeline},
@@ -22,6 +22,7 @@ use super::{
     fetch::fetch_method,
     health::{self, Hosts},
     lenient_source, source,
+    templates::{self, Unrendered},
 };
 use crate::{
     config::{Config, Loaded, StepSection, StepStage},
@@ -44,6 +45,7 @@ pub struct Wired {
     transport: Arc<SshTransport>,
     sessions: Sessions,
     success: SuccessTag,
+    unrendered: Option<Unrendered>,
 }
 
 /// A claim that was found on a host.
@@ -78,6 +80,7 @@ pub fn pipeline(
         .fetch_by(fetch_method(project)?)
         .cache_in(project.state.of_app())
         .tell(Arc::new(move |line: &str| ui.error_line(&display::line(line))));
+    let (transport, unrendered) = templates::rendering(&project.loaded, transport)?;
     let transport = Arc::new(transport);
     let backend = Backend {
         transport: Arc::clone(&transport) as Arc<_>,
@@ -88,8 +91,9 @@ pub fn pipeline(
     };
     let backend = (context.customize)(project, backend)?;
     let pipeline = Pipeline::new(backend.clone()).with_source(Arc::new(lenient_source(project)));
+    let pipeline = pipeline.with_preview(Arc::clone(&transport) as Arc<_>);
     let success = SuccessTag(source(project, allow_dirty));
-    Ok(Wired { pipeline, backend, transport, sessions, success })
+    Ok(Wired { pipeline, backend, transport, sessions, success, unrendered })
 }
 
 impl Wired {
@@ -119,6 +123,19 @@ impl Wired {
             admitted = self.transport.admit_back(version) => Ok(admitted?),
             () = signals::ended() => Err(CommandError::interrupted()),
         }
+    }
+
+    /// Renders the templates of `version` for `groups`. Nothing is refused that is not there to be
+    /// rendered.
+    ///
+    /// # Errors
+    /// As [`SshTransport::render`]; also refused when variables cannot be read.
+    pub async fn render(&self, version: &Version, groups: &[Group]) -> Result<(), CommandError> {
+        if let Some(unrendered) = &self.unrendered {
+            return Err(unrendered.error());
+        }
+        let targets = groups.iter().flat_map(|group| &group.targets);
+        Ok(self.transport.render(version, targets).await?)
     }
 
     /// Looks for claims of other runs on `targets`, at all of them at once.

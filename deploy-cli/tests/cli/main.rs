@@ -17,4 +17,5 @@ mod reference;
 mod saved;
 mod stages;
 mod stops;
+mod templates;
 mod terminal;

@@ -22,3 +22,4 @@ mod service_operation;
 mod signals;
 mod stage;
 mod storage;
+mod templates;

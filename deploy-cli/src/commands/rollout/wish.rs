@@ -95,8 +95,15 @@ pub(in crate::commands) async fn request(
         (Some(version), _) => Goal::Deploy(version),
     };
     match &goal {
-        Goal::Deploy(version) => wired.admit(version).await?,
-        Goal::RollBackTo(version) => wired.admit_back(version).await?,
+        Goal::Deploy(version) => {
+            wired.admit(version).await?;
+            wired.render(version, &groups).await?;
+        }
+        Goal::RollBackTo(version) => {
+            wired.admit_back(version).await?;
+            // A host that has the version needs nothing rendered; another is told why it cannot be.
+            let _ = wired.render(version, &groups).await;
+        }
         _ => {}
     }
     Ok(PlanRequest {

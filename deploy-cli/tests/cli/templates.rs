@@ -1,0 +1,195 @@
+//! Files that are rendered into releases: planned, deployed, gone back to, refused.
+
+use std::fs;
+
+use crate::place::Place;
+
+const TEMPLATE: &str = "[[template]]\nsource = \"templates/app.conf.j2\"\n\
+                        destination = \"conf/app.conf\"\n";
+
+/// A place whose version has a template, and whose configuration begins with `first` and ends with
+/// `more`.
+fn place(template: &str, first: &str, more: &str) -> Place {
+    let place = Place::bare();
+    place.configure(&format!("{TEMPLATE}{more}"));
+    prepend(&place, first);
+    fs::create_dir(place.path("repo/templates")).unwrap();
+    fs::write(place.path("repo/templates/app.conf.j2"), template).unwrap();
+    place.version(1, "one");
+    place
+}
+
+fn prepend(place: &Place, first: &str) {
+    let file = place.path("repo/deploy.toml");
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(file, format!("{first}{text}")).unwrap();
+}
+
+fn reconfigure(place: &Place, from: &str, to: &str) {
+    let file = place.path("repo/deploy.toml");
+    let text = fs::read_to_string(&file).unwrap();
+    assert!(text.contains(from), "{text}");
+    fs::write(file, text.replace(from, to)).unwrap();
+    place.git(&["commit", "-qam", "another configuration"]);
+}
+
+fn rendered(place: &Place) -> String {
+    fs::read_to_string(place.path("srv/deploy/conf/app.conf")).unwrap_or_default()
+}
+
+#[test]
+fn a_new_value_alone_is_planned_deployed_and_gone_back_from() {
+    let template = "port = {{ port }}\nname = {{ deploy.host }}\n";
+    let place = place(template, "", "[vars]\nport = 80\n");
+    let ran = place.cli(&["plan"]).ends(0);
+    insta::assert_snapshot!(ran.all(), @r#"
+    deploy mockbase: release/2026-01-01/1 ($COMMIT) — 1 of 1 host to change
+
+    group default: 1 host, stops at the 1st failure of 1
+      local  nothing → release/2026-01-01/1  no way back: first deploy
+
+    conf/app.conf on local:
+      new file, mode 0444
+      @@ -0,0 +1,2 @@
+      +port = 80
+      +name = local
+
+    on each host:
+      restart                 run cp $PLACE/srv/deploy/version $PLACE/running
+      check    check answers  `read -r v < $PLACE/running && test "$v" != broken` succeeds (within 20s)
+    warning: no way back: first deploy on local
+    [0]
+    "#);
+    place.cli(&["deploy"]).ends(0);
+    assert_eq!(rendered(&place), "port = 80\nname = local\n");
+    place.cli(&["deploy"]).ends(0).says("1 unchanged");
+
+    reconfigure(&place, "port = 80", "port = 81");
+    let tag = "release/2026-01-01/1";
+    let ran = place.cli(&["plan", tag]).ends(0);
+    insta::assert_snapshot!(ran.all(), @r#"
+    deploy mockbase: release/2026-01-01/1 ($COMMIT) — 1 of 1 host to change
+
+    group default: 1 host, stops at the 1st failure of 1
+      local  release/2026-01-01/1 (made anew: another configuration of it)
+
+    conf/app.conf on local:
+      @@ -1,2 +1,2 @@
+      -port = 80
+      +port = 81
+       name = local
+
+    on each host:
+      restart                 run cp $PLACE/srv/deploy/version $PLACE/running
+      check    check answers  `read -r v < $PLACE/running && test "$v" != broken` succeeds (within 20s)
+    [0]
+    "#);
+    let ran = place.cli(&["plan", tag, "--json"]).ends(0);
+    let plan: serde_json::Value = serde_json::from_str(ran.stdout.trim()).unwrap();
+    assert_eq!(plan["diffs"][0]["file"], "conf/app.conf");
+    assert_eq!(plan["diffs"][0]["targets"], serde_json::json!(["local"]));
+    let diff = plan["diffs"][0]["diff"].as_str().unwrap();
+    assert!(diff.contains("-port = 80\n+port = 81\n"), "{diff}");
+    place.cli(&["deploy", tag]).ends(0).says("1 deployed");
+    assert_eq!(rendered(&place), "port = 81\nname = local\n");
+
+    place.cli(&["plan", "previous"]).ends(0).says("-port = 81").says("+port = 80");
+    place.cli(&["rollback"]).ends(0);
+    assert_eq!(rendered(&place), "port = 80\nname = local\n");
+    assert_eq!(place.live(), "one");
+}
+
+#[test]
+fn variables_come_from_groups_files_and_hosts_and_later_wins() {
+    let template = "{{ a }} {{ b }} {{ c }} {{ d }} {{ t.x }} {{ t.y }}\n";
+    let place = place(
+        template,
+        "vars_files = [\"common.toml\", \"{environment}.json\", \"none/{host}.toml\"]\n\
+         default_environment = \"beta\"\n",
+        "[vars]\na = 1\nb = 1\nc = 1\nd = 1\nt = { x = 1, y = 1 }\n\
+         [host_vars.local]\nd = 5\n[environment.beta.vars]\na = 2\nt = { x = 2 }\n",
+    );
+    let group = "hosts = [\"local\"]";
+    reconfigure(&place, group, &format!("{group}\nvars = {{ b = 3, c = 3, d = 3 }}"));
+    fs::write(place.path("repo/common.toml"), "c = 4\nd = 4\n[t]\ny = 4\n").unwrap();
+    fs::write(place.path("repo/beta.json"), "{\"d\": 4.5}").unwrap();
+    place.version(2, "two");
+    place.cli(&["deploy"]).ends(0);
+    assert_eq!(rendered(&place), "2 3 4 5 2 4\n");
+    // Another value by a variable, as of any key.
+    let mut command = place.command(&["deploy"]);
+    let output = command.env("DEPLOY_CFG__VARS__A", "9").output().unwrap();
+    place.ran(&output).ends(0).says("1 deployed");
+    assert_eq!(rendered(&place), "9 3 4 5 2 4\n");
+    // A file that is not there refuses a deploy, but not what needs none.
+    fs::remove_file(place.path("repo/common.toml")).unwrap();
+    place.git(&["commit", "-qam", "no variables"]);
+    let tag = "release/2026-01-02/1";
+    place.cli(&["deploy", tag]).ends(1).says("vars_files").says("common.toml");
+    place.cli(&["status"]).ends(0).says(tag);
+    place.cli(&["rollback"]).ends(0);
+    assert_eq!(rendered(&place), "2 3 4 5 2 4\n");
+}
+
+#[test]
+fn secrets_are_masked_and_what_they_lack_is_told_beforehand() {
+    let template = "token = {{ secret.token }}\n";
+    let place = place(template, "", "");
+    let secrets = place.path("secrets.toml");
+    prepend(&place, &format!("secrets_file = \"{}\"\n", secrets.display()));
+    place.git(&["commit", "-qam", "secrets"]);
+    let ran = place.cli(&["deploy", "release/2026-01-01/1"]).ends(1);
+    ran.says("local: ").says("its secrets: $PLACE/secrets.toml is not there");
+    assert_eq!(place.live(), "");
+    fs::write(&secrets, "tokn = \"hunter2\"\n").unwrap();
+    let ran = place.cli(&["plan", "release/2026-01-01/1"]).ends(0);
+    let lacks = "the secret token, which templates/app.conf.j2 writes, is missing: put it into \
+                 $PLACE/secrets.toml there";
+    assert!(!ran.all().contains("hunter2"), "{}", ran.all());
+    ran.says(lacks);
+    fs::write(&secrets, "token = \"hunter2\"\n").unwrap();
+    let ran = place.cli(&["plan", "release/2026-01-01/1"]).ends(0);
+    assert!(!ran.all().contains("hunter2"), "{}", ran.all());
+    ran.says("+token = __secret.token__");
+    place.cli(&["deploy", "release/2026-01-01/1"]).ends(0);
+    assert_eq!(rendered(&place), "token = hunter2\n");
+    // Another secret is another release, by itself.
+    fs::write(&secrets, "token = \"hunter3\"\n").unwrap();
+    let tag = "release/2026-01-01/1";
+    place.cli(&["plan", tag]).ends(0).says("its secrets have changed on the host");
+    place.cli(&["deploy", tag]).ends(0).says("1 deployed");
+    assert_eq!(rendered(&place), "token = hunter3\n");
+    place.cli(&["deploy", tag]).ends(0).says("1 unchanged");
+    let found = std::process::Command::new("grep")
+        .args(["-rlE", "hunter[23]", "."])
+        .current_dir(place.path(""))
+        .output()
+        .unwrap();
+    let found = String::from_utf8(found.stdout).unwrap();
+    let odd: Vec<&str> = found
+        .lines()
+        .filter(|path| !path.ends_with("/conf/app.conf") && *path != "./secrets.toml")
+        .collect();
+    assert_eq!(odd, Vec::<&str>::new(), "a secret lies elsewhere");
+}
+
+#[test]
+fn a_template_that_fails_refuses_before_anything_is_touched() {
+    let place = place("a\nport = {{ prot }}\n", "", "[vars]\nport = 80\n");
+    let ran = place.cli(&["deploy"]).ends(1);
+    insta::assert_snapshot!(ran.all(), @r#"
+    error: render the templates of release/2026-01-01/1
+      cause: templates/app.conf.j2:2: `prot` is not defined (for local)
+    hint: did you mean `port`?
+    [1]
+    "#);
+    assert_eq!(place.live(), "");
+    place.cli(&["history"]).ends(0).says("no run yet");
+    fs::write(place.path("repo/templates/app.conf.j2"), "ok\n").unwrap();
+    place.version(2, "two");
+    place.cli(&["deploy"]).ends(0);
+    // Back to a version that cannot be rendered now, and is not there: that host says why.
+    let ran = place.cli(&["rollback", "release/2026-01-01/1"]);
+    assert_ne!(ran.code, 0);
+    ran.says("`prot` is not defined");
+}
