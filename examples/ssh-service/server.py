@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """mockbase: a small HTTP service to deploy.
 
-GET /_info answers with its name and version. SIGHUP reads the version anew, SIGTERM lets the
+GET /_info answers with its name, version and site. SIGHUP reads them anew, SIGTERM lets the
 requests in flight end first.
 """
 
@@ -15,14 +15,18 @@ from pathlib import Path
 PORT = 1134
 # Not resolved: through the path the unit names, so that a reload sees the release that is live now.
 VERSION_FILE = Path(sys.argv[0]).parent / "VERSION"
+# Rendered for each host when it is deployed; see deploy.toml. Without it the site has no name.
+CONFIG_FILE = Path(sys.argv[0]).parent / "config.json"
 
 
 class Server(ThreadingHTTPServer):
     daemon_threads = False  # requests in flight hold up the end
     version = ""
+    config = {}
 
     def load(self):
         self.version = VERSION_FILE.read_text().strip()
+        self.config = json.loads(CONFIG_FILE.read_text()) if CONFIG_FILE.exists() else {}
         print(f"serving version {self.version}", flush=True)
 
 
@@ -31,7 +35,10 @@ class Handler(BaseHTTPRequestHandler):
         if self.path != "/_info":
             self.send_error(404)
             return
-        body = json.dumps({"name": "mockbase", "version": self.server.version}).encode()
+        info = {"name": "mockbase", "version": self.server.version}
+        if "site" in self.server.config:
+            info["site"] = self.server.config["site"]
+        body = json.dumps(info).encode()
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
@@ -49,7 +56,7 @@ def main():
     def reload(*_):
         try:
             server.load()
-        except OSError as error:
+        except (OSError, ValueError) as error:
             print(f"keeping version {server.version}: {error}", file=sys.stderr, flush=True)
 
     signal.signal(signal.SIGHUP, reload)
