@@ -1,8 +1,8 @@
 # Brings the commit $commit from $url, with the keys and the git configuration of the user that we
 # are here. Asks nobody: what needs an answer fails.
 
-# Git with that user's own configuration; the system's stays off. Hooks and filters do, too.
-git_of_user() (
+# Fetches, with that user's own configuration of git. The system's stays off; so do hooks and filters.
+fetch_from() (
   unset GIT_CONFIG_GLOBAL GIT_ASKPASS SSH_ASKPASS DISPLAY WAYLAND_DISPLAY
   HOME=$home GIT_ALLOW_PROTOCOL=file:git:http:https:ssh
   export HOME GIT_ALLOW_PROTOCOL
@@ -18,27 +18,18 @@ git_of_user() (
       GIT_SSH_COMMAND="$_ssh -o BatchMode=yes -o ConnectTimeout=20 -o ServerAliveInterval=15"
       export GIT_SSH_COMMAND ;;
   esac
+  # What arrives stays a pack: those are counted, and made one now and then.
   g -c credential.interactive=false -c http.lowSpeedLimit=1000 -c http.lowSpeedTime=60 \
-    -c fetch.writeCommitGraph=false -c fetch.unpackLimit=1 -c maintenance.auto=false "$@" </dev/null
+    -c fetch.writeCommitGraph=false -c fetch.unpackLimit=1 -c maintenance.auto=false \
+    fetch --quiet --no-tags --no-recurse-submodules "$@" </dev/null
 )
-
-fetch_from() {
-  git_of_user fetch --quiet --no-tags --no-recurse-submodules "$@"
-}
 
 is_pulled() { g cat-file -e "$commit^{tree}" 2>/dev/null; }
 
 # The commit by itself where the server gives that out; else as what the version's tag names; else
 # with all branches and tags.
 pull() {
-  fetch_from --depth=1 -- "$url" "$commit" && is_pulled && return
-  case $_said in
-    *'not our ref'* | *'unadvertised object'* | *'dumb http'* | *'shallow capabilities'*) ;;
-    *) return 1 ;;
-  esac
-}
-
-pull() {
+  is_pulled && return
   _old=$(g rev-parse --quiet --verify refs/deploy/pulled/last 2>/dev/null)
   _said=$(fetch_from --depth=1 -- "$url" "$commit" 2>&1)
   if ! is_pulled; then
