@@ -17,7 +17,7 @@ const OURS: u64 = 40_000_000;
 const OURS_COPIED: u64 = 90_000_000;
 
 /// What is left for everything else, of ten parts.
-const PARTS_USED: u64 = 9;
+const PARTS_USED: u64 = 8;
 
 /// What the sides need on the hosts of a fleet, and what there is.
 #[derive(Debug, Clone, Copy)]
