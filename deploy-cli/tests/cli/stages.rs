@@ -50,11 +50,12 @@ fn prepared(next: &str) -> Place {
     stand_before(
         &place,
         "mv",
-        "*-cache/live-*) point=promote-$(cat \"$(readlink -f \"$3\")/version\") ;;\n\
+        "*/.new/live*) cache=${2%/.new/live}\n\
+         point=promote-$(cat \"$cache/$(readlink \"$2\")/version\") ;;\n\
          *.deploy-building*) point=fetch ;;",
     );
     stand_before(&place, "cp", "*/running) point=restart-$(cat \"$1\") ;;");
-    stand_before(&place, "rm", "*/claim.json) point=finalize ;;");
+    stand_before(&place, "rm", "*/claim.json*) point=finalize ;;");
     let at = place.path("");
     let at = at.display();
     place.configure(&format!(
