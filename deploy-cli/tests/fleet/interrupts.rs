@@ -82,7 +82,7 @@ fn each_way(stage: &Stage, at: &str) {
 #[ignore = "needs the fleet (root, systemd-nspawn)"]
 fn signals_and_closed_output_while_a_host_switches() {
     let stage = Stage::new("cli-stop-promote", 2);
-    stage.make_switch_slow("h1", "*-cache/live-*");
+    stage.make_switch_slow("h1", "*/.new/live*");
     each_way(&stage, "promote");
 }
 
@@ -104,7 +104,7 @@ fn a_deployer_killed_while_it_rolls_back_leaves_what_the_next_one_understands() 
     let v2 = stage.with_server(2, "import time\nwhile True: time.sleep(1)\n");
     for at in ["promote", "restart"] {
         if at == "promote" {
-            stage.make_switch_slow("h1", "*-cache/live-*");
+            stage.make_switch_slow("h1", "*/.new/live*");
         } else {
             stage.make_switch_slow("h1", "nothing");
             stage.make_start_slow("h1");

@@ -125,7 +125,7 @@ fn a_connection_cut_while_the_link_is_switched_is_unknown_and_never_a_guess() {
     let v1 = stage.good(1);
     stage.deploy(&v1).exits(0);
     // Before the rename of the link, and after it, while the state is written.
-    for (number, renaming) in [(2, "*-cache/live-*"), (3, "*/.state-*")] {
+    for (number, renaming) in [(2, "*/.new/live*"), (3, "*/.state-*")] {
         stage.make_switch_slow("h2", renaming);
         let version = stage.good(number);
         stage.hold("h2");
