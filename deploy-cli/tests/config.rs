@@ -289,3 +289,28 @@ deploy.toml:3: fetch.methods: unknown key | did you mean `method`?
 deploy.toml:7: [[step]] #1 stage: an archive is complete as it was built: build in `command` of [fetch]
 "#);
 }
+
+#[test]
+fn what_templates_could_not_see_is_refused() {
+    let template = "[[template]]\nsource = \"a.j2\"\ndestination = \"a\"\n";
+    for (top, more, problem) in [
+        ("", "[vars]\ndeploy = 1\n", "deploy.toml:16: vars.deploy: is what templates get"),
+        ("", "[host_vars.h1]\nsecret = 1\n", "host_vars.h1.secret: is what templates get"),
+        ("", "[host_vars.\"h[1\"]\na = 1\n", "has a bracket without its partner"),
+        ("vars_files = [\"a.yaml\"]\n", "", "vars_files #1: is neither `.toml` nor `.json`"),
+        ("vars_files = [\"{hots}.toml\"]\n", "", "may have {environment}, {group} and {host}"),
+        ("vars_files = [\"~/a.toml\"]\n", "", "`~` is not expanded here"),
+        ("secrets_file = \"/etc/s\"\n", "", "secrets_file: goes with [[template]] only"),
+        ("", "[[template]]\nsource = \"a\"\n", "the key `destination` is missing"),
+        ("", &format!("{template}mod = \"0444\"\n"), "did you mean `mode`?"),
+        ("", &format!("{template}groups = [\"canari\"]\n"), "did you mean `canary`?"),
+    ] {
+        let said = refused(&format!("{top}{GOOD}{more}"));
+        assert!(said.contains(problem), "{said}");
+    }
+    let right = "secrets_file = \"/etc/s.toml\"\nvars_files = [\"vars/{host}.toml\"]\n";
+    let more =
+        format!("{template}mode = \"0440\"\n[vars]\na.b = 1\n[host_vars.\"h[1-3]\"]\nc = 1\n");
+    let loaded = load_text(&format!("{right}{GOOD}{more}"), None).unwrap();
+    assert_eq!((loaded.config.template.len(), loaded.config.host_vars.len()), (1, 1));
+}

@@ -10,7 +10,7 @@ mod edition;
 mod engine;
 mod fault;
 mod file;
-mod manifest;
+mod listing;
 mod rendering;
 mod secret;
 
@@ -23,8 +23,8 @@ pub(crate) use edition::Edition;
 pub(crate) use fault::Fault;
 pub(crate) use file::{FileGroup, Mode};
 pub use file::{Template, TemplateError};
-use manifest::ShownFile;
-pub(crate) use manifest::{Manifest, Shown};
+use listing::ShownFile;
+pub(crate) use listing::{Listing, Shown};
 pub(crate) use rendering::Rendering;
 pub(crate) use secret::{Fingerprint, Name, Secrets};
 

@@ -10,12 +10,12 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use deploy_core::{
     backend::Transport,
-    model::{Release, Target, Version, VersionId},
+    model::{App, Release, Target, Version, VersionId},
     record::RunId,
     testing::conformance::{self, Harness},
 };
 use deploy_ssh::{
-    ArchiveOptions, FetchMethod, PullUrl, RunProcess, SshTransport,
+    ArchiveOptions, FetchMethod, PullUrl, RunProcess, SshTransport, Template, Templates,
     session::{Sessions, SshConfig},
 };
 use ground::{Ground, git};
@@ -25,6 +25,8 @@ struct Local {
     ground: Ground,
     versions: [Version; 4],
     method: FetchMethod,
+    /// Whether a file is rendered into each release.
+    renders: bool,
     now: Mutex<Now>,
 }
 
@@ -40,7 +42,25 @@ impl Local {
         });
         let any: Arc<dyn Transport> = Arc::new(ground.transport());
         let now = Mutex::new(Now(0, any.clone(), any));
-        Self { method: method(&ground), ground, versions, now }
+        Self { method: method(&ground), ground, versions, renders: false, now }
+    }
+
+    /// The same, with a template in every version, and a secret on the target.
+    fn rendering(method: impl Fn(&Ground) -> FetchMethod) -> Self {
+        let mut local = Self { renders: true, ..Self::new(method) };
+        local.ground.write("app.j2", "{{ deploy.version }} {{ secret.token }}\n");
+        std::fs::write(local.ground.srv().join("secrets.toml"), "token = \"x\"\n").unwrap();
+        local.versions = ["v1", "v2", "v3", "v4"].map(|name| {
+            local.ground.write("version.txt", name);
+            local.ground.commit(name)
+        });
+        local
+    }
+
+    fn templates(&self) -> Templates {
+        let file = Template::new("app.j2", "app.conf").unwrap();
+        let templates = Templates::new(App::new("mockbase").unwrap(), None, vec![file]).unwrap();
+        templates.secrets_file(format!("{}/secrets.toml", self.ground.srv().display())).unwrap()
     }
 
     async fn transport_of(&self, process: RunProcess) -> Arc<dyn Transport> {
@@ -48,8 +68,13 @@ impl Local {
         let transport = SshTransport::new(sessions, self.ground.repo(), self.layout(), process)
             .fetch_by(self.method.clone())
             .cache_in(&self.ground.srv());
+        let transport = match self.renders {
+            true => transport.templates(self.templates()).unwrap(),
+            false => transport,
+        };
         for version in &self.versions {
             transport.admit(version).await.unwrap();
+            transport.render(version, [&self.ground.target]).await.unwrap();
         }
         Arc::new(transport)
     }
@@ -100,6 +125,8 @@ impl Harness for Local {
         // What is served is what the commit holds, by git's own account.
         let object = format!("{}:version.txt", version.id);
         assert_eq!(git(&self.ground.repo(), &["cat-file", "blob", &object]), text);
+        let rendered = std::fs::read_to_string(self.path().join("app.conf")).ok();
+        assert_eq!(rendered, self.renders.then(|| format!("{text} x\n")));
         Some(version.id.clone())
     }
 
@@ -125,4 +152,16 @@ async fn the_transport_keeps_its_promises_with_archives() {
     let command = "tar -cf \"$DEPLOY_ARCHIVE\" version.txt".to_owned();
     let options = ArchiveOptions { command, timeout: std::time::Duration::from_secs(60) };
     conformance::all(&Local::new(|_| FetchMethod::Archive(options.clone()))).await;
+}
+
+#[tokio::test]
+async fn the_transport_keeps_its_promises_with_rendered_files() {
+    conformance::all(&Local::rendering(|_| FetchMethod::Push)).await;
+}
+
+#[tokio::test]
+async fn the_transport_keeps_its_promises_with_rendered_files_in_archives() {
+    let command = "tar -cf \"$DEPLOY_ARCHIVE\" version.txt".to_owned();
+    let options = ArchiveOptions { command, timeout: std::time::Duration::from_secs(60) };
+    conformance::all(&Local::rendering(|_| FetchMethod::Archive(options.clone()))).await;
 }

@@ -7,7 +7,7 @@ use std::{
     process::{Command, Output},
 };
 
-/// The built example; cargo builds all of them beside the tests.
+/// The built example: `cargo test -p examples` builds them, and so does `cargo xtask test`.
 fn example(name: &str) -> Command {
     let test = std::env::current_exe().unwrap();
     let target = test.parent().and_then(Path::parent).unwrap();

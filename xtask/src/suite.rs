@@ -38,6 +38,7 @@ pub(crate) fn run(without: &[Part], interrupt: &Interrupt) -> Result<ExitCode, T
     let runner = Runner::find();
     let mut tally = Tally::default();
     for (name, mut command) in [
+        ("examples", examples()),
         ("tests", runner.tests()),
         ("documentation tests", documentation_tests()),
         ("a crate outside of the workspace", outside()),
@@ -132,7 +133,7 @@ impl Runner {
             Self::Cargo => cargo("test"),
         };
         command.args(["--workspace", "--all-features", "--no-fail-fast"]);
-        command.args(["--lib", "--bins", "--tests", "--examples"]);
+        command.args(["--lib", "--bins", "--tests"]);
         command
     }
 
@@ -152,6 +153,14 @@ impl Runner {
 fn nextest() -> Command {
     let mut command = cargo("nextest");
     command.arg("run");
+    command
+}
+
+/// Examples as programs: tests run them, and cargo builds them so only where no kind of target is
+/// chosen.
+fn examples() -> Command {
+    let mut command = cargo("build");
+    command.args(["--workspace", "--all-features", "--examples"]);
     command
 }
 

@@ -70,7 +70,11 @@ fn builds_that_fail_touch_no_host_and_a_full_disk_only_its_own() {
     stage.deploy(&v1).exits(0);
     for (command, words) in [
         ("echo no such crate >&2; exit 101", "no such crate"),
-        ("tar -czf x . && head -c 500 x > \"$DEPLOY_ARCHIVE\"", "cannot be read"),
+        (
+            "tar -czf \"$DEPLOY_ARCHIVE.all\" . && \
+             head -c 500 \"$DEPLOY_ARCHIVE.all\" > \"$DEPLOY_ARCHIVE\"",
+            "cannot be read",
+        ),
         ("ln -s /etc/shadow x && tar -cf \"$DEPLOY_ARCHIVE\" x", "leads out of the archive"),
         ("true", "must write a tar archive"),
     ] {

@@ -2,7 +2,10 @@
 
 use nix::sys::signal::Signal;
 
-use crate::{running::Running, stage::Stage};
+use crate::{
+    running::Running,
+    stage::{Pause, Stage},
+};
 
 /// What happens to the deployer, the exit codes it may then end with, and whether the switch or
 /// restart in flight comes to its end.
@@ -82,7 +85,7 @@ fn each_way(stage: &Stage, at: &str) {
 #[ignore = "needs the fleet (root, systemd-nspawn)"]
 fn signals_and_closed_output_while_a_host_switches() {
     let stage = Stage::new("cli-stop-promote", 2);
-    stage.make_switch_slow("h1", "*/.new/live*");
+    stage.make_switch_slow("h1", Pause::BeforeRename);
     each_way(&stage, "promote");
 }
 
@@ -104,9 +107,9 @@ fn a_deployer_killed_while_it_rolls_back_leaves_what_the_next_one_understands() 
     let v2 = stage.with_server(2, "import time\nwhile True: time.sleep(1)\n");
     for at in ["promote", "restart"] {
         if at == "promote" {
-            stage.make_switch_slow("h1", "*/.new/live*");
+            stage.make_switch_slow("h1", Pause::BeforeRename);
         } else {
-            stage.make_switch_slow("h1", "nothing");
+            stage.make_switch_slow("h1", Pause::Never);
             stage.make_start_slow("h1");
         }
         let mut running = stage.start(&["deploy", &v2, "--yes", "--redeploy"]);

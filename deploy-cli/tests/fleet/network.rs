@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::stage::Stage;
+use crate::stage::{Pause, Stage};
 
 /// All hosts in one group, of which any number may fail.
 fn lenient(stage: &Stage, hosts: &str) {
@@ -125,8 +125,8 @@ fn a_connection_cut_while_the_link_is_switched_is_unknown_and_never_a_guess() {
     let v1 = stage.good(1);
     stage.deploy(&v1).exits(0);
     // Before the rename of the link, and after it, while the state is written.
-    for (number, renaming) in [(2, "*/.new/live*"), (3, "*/.state-*")] {
-        stage.make_switch_slow("h2", renaming);
+    for (number, pause) in [(2, Pause::BeforeRename), (3, Pause::AfterRename)] {
+        stage.make_switch_slow("h2", pause);
         let version = stage.good(number);
         stage.hold("h2");
         let mut running = stage.start(&["deploy", &version, "--yes"]);

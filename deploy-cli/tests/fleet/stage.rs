@@ -49,6 +49,16 @@ pub struct Stage {
     pub directory: TempDir,
 }
 
+/// Where a switch that is made slow waits.
+#[derive(Debug, Clone, Copy)]
+pub enum Pause {
+    /// Before the live link is renamed into place.
+    BeforeRename,
+    /// After it, while the state is still the old one.
+    AfterRename,
+    Never,
+}
+
 /// How a command ended.
 #[derive(Debug)]
 pub struct Ran {
@@ -180,15 +190,23 @@ impl Stage {
         self.root().join(name)
     }
 
-    /// Makes switches on `host` wait within the renaming of `what` (a glob of its arguments) for as
-    /// long as `/run/hold` is there.
-    pub fn make_switch_slow(&self, host: &str, what: &str) {
+    /// Makes switches on `host` wait for as long as `/run/hold` is there.
+    pub fn make_switch_slow(&self, host: &str, pause: Pause) {
+        let before = match pause {
+            Pause::BeforeRename => "",
+            // The link is the first of what is renamed.
+            Pause::AfterRename => {
+                "for last; do :; done; mv.real -f \"$2\" \"$last\"; shift 2; set -- -f \"$@\""
+            }
+            Pause::Never => "exec mv.real \"$@\"",
+        };
         let script = format!(
             "[ -e /usr/bin/mv.real ] || cp /usr/bin/mv /usr/bin/mv.real\n\
              cat >/usr/bin/mv.new <<'E'\n\
              #!/bin/sh\n\
-             case \"$*\" in {what})\n\
-             if [ -e /run/hold ]; then : >/tmp/held; while [ -e /run/hold ]; do sleep 0.1; done; fi;;\n\
+             case \"$*\" in *-cache/.new/live*)\n\
+             if [ -e /run/hold ]; then {before}\n\
+             : >/tmp/held; while [ -e /run/hold ]; do sleep 0.1; done; fi;;\n\
              esac\n\
              exec /usr/bin/mv.real \"$@\"\n\
              E\n\

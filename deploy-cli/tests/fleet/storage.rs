@@ -132,3 +132,51 @@ fn a_plain_directory_in_the_live_place_is_refused_with_the_way_out() {
     stage.deploy(&v1).exits(1).says("directory").says("/srv/deployment/mockbase/deploy");
     stage.on("h1", "test -d /srv/deployment/mockbase/deploy");
 }
+
+#[test]
+#[ignore = "needs the fleet (root, systemd-nspawn)"]
+fn unchanged_files_are_hard_links_and_what_was_changed_by_hand_does_not_come_along() {
+    let stage = Stage::new("cli-unchanged", 1);
+    let live = "/srv/deployment/mockbase/deploy";
+    let deploy = |number: u32| {
+        let version = stage.version(number, |repository| {
+            std::fs::create_dir_all(repository.join("data")).unwrap();
+            for n in 0..20 {
+                std::fs::write(repository.join(format!("data/{n} same.txt")), format!("{n}\n"))
+                    .unwrap();
+            }
+            std::fs::write(repository.join(format!("data/only in {number}")), "x").unwrap();
+            let _ = std::fs::remove_file(repository.join(format!("data/only in {}", number - 1)));
+        });
+        stage.deploy(&version).exits(0);
+        stage.all_serve(&["h1"], number);
+        let files = stage.on("h1", &format!("cd {live}/ && find data -type f | sort"));
+        assert_eq!(files.lines().count(), 21, "{files}");
+        let odd = format!(
+            "cd {live}/ && for n in $(seq 0 19); do printf '%s\\n' $n | cmp - \"data/$n same.txt\"; \
+             done; find . -type f ! -perm 0444 ! -perm 0555; find . -type d ! -perm 0755; \
+             find . -newermt '+1 hour' -o ! -user deploy"
+        );
+        assert_eq!(stage.on("h1", &odd), "");
+    };
+    let links = || stage.on("h1", &format!("stat -c %h '{live}/data/3 same.txt'"));
+    deploy(1);
+    assert_eq!(links(), "1");
+    deploy(2);
+    assert_eq!(links(), "2", "an unchanged file is the same one");
+    let tamper = "chmod u+w '3 same.txt' && echo hacked >>'3 same.txt' && rm '4 same.txt' && \
+                  echo more >added && chmod +x '5 same.txt' && \
+                  sed -i s/6/9/ '6 same.txt'; chmod 666 '6 same.txt'";
+    stage.on("h1", &format!("cd {live}/data && {tamper}"));
+    deploy(3);
+    // From here on the files of a pruned release are used again; they are changed by hand, too.
+    deploy(4);
+    deploy(5);
+    let spare = format!("{CACHE}/releases/.spare");
+    stage.on("h1", &format!("cd {spare}/data && {tamper}"));
+    let inode = stage.on("h1", &format!("stat -c %i {spare}"));
+    deploy(6);
+    assert_eq!(stage.on("h1", &format!("stat -L -c %i {live}")), inode, "it was used again");
+    stage.deploy_cli(&["rollback", "--yes"]).exits(0);
+    stage.all_serve(&["h1"], 5);
+}

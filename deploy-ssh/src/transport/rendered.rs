@@ -19,7 +19,7 @@ use crate::{
     layout::{BuildStep, Layout, MadeOf},
     session::{Output, Script, Stdin},
     state::{Content, Mark},
-    template::{Edition, Manifest, Rendering as Files, Secrets, TemplateError, Templates},
+    template::{Edition, Listing, Rendering as Files, Secrets, TemplateError, Templates},
 };
 
 const SECRETS: &str = concat!(
@@ -267,8 +267,8 @@ impl SshTransport {
         attempted: &str,
     ) -> Result<(), BackendError> {
         let Some(files) = &rendering.files else { return Ok(()) };
-        let manifest = self.manifest(target, mark, (files, rendering.generation), scope).await?;
-        let stream: Arc<[u8]> = manifest.stream().into();
+        let listing = self.listing(target, mark, (files, rendering.generation), scope).await?;
+        let stream: Arc<[u8]> = listing.stream().into();
         let mut dead = String::new();
         for _ in 0..super::ROUNDS {
             let known = self.known(target, scope).await?;
@@ -300,13 +300,13 @@ impl SshTransport {
     }
 
     /// The rendered files of a release, ready to be sent. Secrets are read there now.
-    async fn manifest(
+    async fn listing(
         &self,
         target: &Target,
         mark: &Mark,
         (rendering, generation): (&Files, u32),
         scope: &Scope,
-    ) -> Result<Manifest, BackendError> {
+    ) -> Result<Listing, BackendError> {
         let (id, version) = (&mark.id, &mark.version);
         let attempted = format!("render the files of {version} for {target}");
         let rejected = |why: String| {
@@ -335,7 +335,7 @@ impl SshTransport {
             .await?
             .map_err(|fault| rejected(fault.to_string()))?;
         let secrets = secrets.as_ref().map(|secrets| (secrets, generation));
-        Manifest::new(rendering, texts, secrets).map_err(rejected)
+        Listing::new(rendering, texts, secrets).map_err(rejected)
     }
 
     /// Reads the secrets of `target`. They stay in memory, and in no answer that is kept.

@@ -81,7 +81,7 @@ mod tests {
 
     #[test]
     fn the_more_hosts_the_less_fits() {
-        let room = |hosts| Room { bytes: 20_000_000_000, hosts, unchanged: Unchanged::Link };
+        let room = |hosts| Room { bytes: 25_000_000_000, hosts, unchanged: Unchanged::Link };
         assert!(room(100).has_both());
         assert!(!room(300).has_both() && room(300).has_floor());
         assert!(!room(600).has_floor());

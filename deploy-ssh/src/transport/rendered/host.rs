@@ -183,3 +183,45 @@ fn decoded(hex: &str, path: &str) -> Result<Secrets, String> {
     let bytes = bytes.ok_or_else(|| format!("{path} did not arrive whole"))?;
     Secrets::parse(path, &bytes)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: &str = "0123456789ab-0123456789ab";
+
+    fn hex(text: &str) -> String {
+        text.bytes().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    #[test]
+    fn secrets_arrive_whole_or_not_at_all() {
+        let read = |answer: &str| read_secrets(answer.as_bytes(), "/etc/s.toml");
+        assert!(read(&format!("noise\nsecrets {}\n", hex("token = \"x\"\n"))).is_ok());
+        assert!(read("secrets \n").is_ok(), "an empty file");
+        for (answer, why) in [
+            ("", "/etc/s.toml could not be read"),
+            ("secrets 7", "/etc/s.toml did not arrive whole"),
+            ("secrets zz", "/etc/s.toml did not arrive whole"),
+            ("secrets-fault /etc/s.toml is not there", "/etc/s.toml is not there"),
+        ] {
+            assert_eq!(read(answer).unwrap_err(), why);
+        }
+    }
+
+    #[test]
+    fn what_a_target_makes_up_is_passed_over_and_no_secret_is_shown() {
+        let mut rendered = Rendered::default();
+        let (salt, mac) = ("a".repeat(32), "b".repeat(64));
+        rendered.take("made", &format!("{ID} 2 {salt} {mac}"));
+        rendered.take("made", &format!("../../etc 2 {salt} {mac}"));
+        rendered.take("made", &format!("{ID} two {salt} {mac}"));
+        rendered.take("shown", &format!("{ID} {{\"a\":{{\"mode\":\"0444\",\"text\":\"x\"}}}}"));
+        rendered.take("shown", &format!("{ID} nonsense"));
+        rendered.take("shown", "../x {}");
+        rendered.take("secrets", &hex("hunter2"));
+        assert_eq!((rendered.made.len(), rendered.shown.len()), (1, 1));
+        assert_eq!(rendered.shown[ID]["a"].text.as_deref(), Some("x"));
+        assert!(!format!("{rendered:?}").contains(&hex("hunter2")));
+    }
+}

@@ -1,4 +1,4 @@
-# Files that the deployer rendered, and what lies beside them: see `Manifest`. Stands between the
+# Files that the deployer rendered, and what lies beside them: see `Listing`. Stands between the
 # prelude and another script, where there are templates.
 rendered=.deploy-rendered
 

@@ -33,7 +33,7 @@ pub(crate) struct ShownFile {
 }
 
 /// The files of a release, ready to be sent.
-pub(crate) struct Manifest {
+pub(crate) struct Listing {
     lines: String,
     texts: Vec<String>,
 }
@@ -54,7 +54,7 @@ impl Rendering {
     }
 }
 
-impl Manifest {
+impl Listing {
     /// Puts the rendered `texts` of `rendering` together with what says later whether they are
     /// still the same. `secrets` are those that were written, with their generation.
     ///
@@ -95,7 +95,7 @@ impl Manifest {
 }
 
 impl Fingerprint {
-    /// Reads what a manifest says after `secrets`.
+    /// Reads what a listing says after `secrets`.
     pub(crate) fn parse(words: &str) -> Option<Self> {
         let mut words = words.split(' ');
         let generation = words.next()?.parse().ok()?;
@@ -103,5 +103,70 @@ impl Fingerprint {
         let salt = words.next().filter(is_hex).filter(|salt| salt.len() == 32)?;
         let mac = words.next().filter(is_hex).filter(|mac| mac.len() == 64)?;
         Some(Self { generation, salt: salt.to_owned(), mac: mac.to_owned() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::template::{FileGroup, Mode, rendering::PlannedFile};
+
+    fn rendering(texts: &[(&str, &str, bool)]) -> Rendering {
+        let name = || BTreeSet::from([crate::template::Name::default()]);
+        let file = |(destination, text, secret): &(&str, &str, bool)| PlannedFile {
+            source: "a.j2".into(),
+            destination: (*destination).into(),
+            mode: if *secret { Mode::PRIVATE } else { Mode::PUBLIC },
+            group: FileGroup::Own,
+            text: (*text).into(),
+            secrets: if *secret { name() } else { BTreeSet::new() },
+        };
+        let files: Vec<PlannedFile> = texts.iter().map(file).collect();
+        let secrets = files.iter().flat_map(|file| file.secrets.clone()).collect();
+        Rendering { files, secrets, digest: "d".into() }
+    }
+
+    #[test]
+    fn a_listing_says_what_files_are_and_nothing_of_secrets() {
+        let rendering = rendering(&[("a b", "x\n", false), ("c", "__secret__\n", true)]);
+        let texts = vec!["x\n".to_owned(), "hunter2\n".to_owned()];
+        let secrets = Secrets::parse("/s", b"token = \"hunter2\"").unwrap();
+        let listing = Listing::new(&rendering, texts, Some((&secrets, 3))).unwrap();
+        let stream = String::from_utf8(listing.stream()).unwrap();
+        let (size, rest) = stream.split_once('\n').unwrap();
+        let (lines, files) = rest.split_at(size.parse().unwrap());
+        assert_eq!(files, "x\nhunter2\n");
+        assert!(!lines.contains("hunter2"), "{lines}");
+        let words: Vec<&str> = lines.lines().map(|line| line.split(' ').next().unwrap()).collect();
+        assert_eq!(words, ["salt", "secrets", "file", "file", "end", "shown"]);
+        assert!(lines.contains("\nfile 0444 - 2 ") && lines.contains(" a b\nfile 0440 - 8 "));
+        let print = lines.lines().nth(1).unwrap().strip_prefix("secrets ").unwrap();
+        let print = Fingerprint::parse(print).unwrap();
+        assert_eq!(print.generation, 3);
+        assert!(print.is_of(&secrets, &rendering.secrets));
+        let shown = lines.lines().last().unwrap().strip_prefix("shown ").unwrap();
+        let shown: Shown = serde_json::from_str(shown).unwrap();
+        assert_eq!(shown, rendering.shown());
+        assert!(shown["c"].secret && !shown["a b"].secret);
+    }
+
+    #[test]
+    fn what_is_too_long_to_be_shown_is_left_out() {
+        let long = "x".repeat(SHOWN - 1);
+        let shown =
+            rendering(&[("a", &long, false), ("b", "xx", false), ("c", "x", false)]).shown();
+        let kept = |name: &str| shown[name].text.is_some();
+        assert_eq!((kept("a"), kept("b"), kept("c")), (true, false, true));
+    }
+
+    #[test]
+    fn a_strange_fingerprint_is_none() {
+        let (salt, mac) = ("a".repeat(32), "b".repeat(64));
+        assert!(Fingerprint::parse(&format!("1 {salt} {mac}")).is_some());
+        for bad in ["", "1", "x 00 00", &format!("-1 {salt} {mac}"), &format!("1 {mac} {salt}")] {
+            assert!(Fingerprint::parse(bad).is_none(), "{bad}");
+        }
     }
 }
