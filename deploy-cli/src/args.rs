@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use clap_complete::ArgValueCompleter;
 use deploy_core::model::Environment;
 
-use crate::{commands, ui::Color};
+use crate::{commands, completion, ui::Color};
 
 /// Bring a version of a service onto a fleet: canary first, checked, and back when it must
 ///
@@ -30,10 +31,10 @@ pub struct Cli {
 #[derive(Debug, Clone, Default, Args)]
 pub struct GlobalArgs {
     /// The environment: an overlay of the configuration
-    #[arg(long, global = true, value_name = "NAME")]
+    #[arg(long, global = true, value_name = "NAME", add = ArgValueCompleter::new(completion::environments))]
     pub env: Option<Environment>,
     /// The configuration, instead of the nearest deploy.toml
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub config: Option<PathBuf>,
     /// Machine-readable output: JSON, one value a line
     #[arg(long, global = true)]
@@ -82,4 +83,15 @@ pub enum Command {
     Unlock(commands::UnlockArgs),
     #[expect(missing_docs, reason = "the doc comment of the arguments is the help")]
     Config(commands::ConfigArgs),
+    #[expect(missing_docs, reason = "the doc comment of the arguments is the help")]
+    Completions(commands::CompletionsArgs),
+    #[expect(missing_docs, reason = "the doc comment of the arguments is the help")]
+    Man(commands::ManArgs),
+}
+
+/// The examples of a command's help: command lines, each with what it is for behind a `#`.
+pub fn examples(command: &clap::Command) -> Vec<String> {
+    let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+    let Some(examples) = help.strip_prefix("Examples:\n") else { return Vec::new() };
+    examples.lines().map(|line| line.trim().to_owned()).collect()
 }

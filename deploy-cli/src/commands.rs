@@ -1,12 +1,14 @@
 //! One file a command: its arguments, whose doc comment is the help, and what it does.
 
 mod catch_up;
+mod completions;
 mod config;
 mod deploy;
 mod history;
 mod init;
 mod last_known;
 mod lock;
+mod man;
 mod plan;
 mod rollback;
 mod rollout;
@@ -22,11 +24,13 @@ mod unlock;
 mod versions;
 
 pub use catch_up::CatchUpArgs;
+pub use completions::CompletionsArgs;
 pub use config::ConfigArgs;
 pub use deploy::DeployArgs;
 pub use history::HistoryArgs;
 pub use init::InitArgs;
 pub use lock::LockArgs;
+pub use man::ManArgs;
 pub use plan::PlanArgs;
 pub use rollback::RollbackArgs;
 pub use run::RunArgs;
@@ -69,6 +73,8 @@ pub(crate) async fn dispatch(context: &Context, command: &Command) -> Result<Exi
         Command::Lock(args) => lock::cmd_lock(context, args),
         Command::Unlock(args) => unlock::cmd_unlock(context, args).await,
         Command::Config(args) => config::cmd_config(context, args),
+        Command::Completions(args) => completions::cmd_completions(context, args),
+        Command::Man(args) => man::cmd_man(context, args),
     }
 }
 

@@ -6,24 +6,29 @@
 mod amount;
 mod check;
 mod check_section;
+mod defaults;
 mod duration;
 mod error;
 mod fetch_section;
 mod header_value;
+mod json_schema;
 mod load;
 mod locate;
 mod schema;
 mod template_section;
+mod words;
 
 pub use check_section::{
     CheckFrom, CheckSection, CheckStage, LogSection, NrpeSection, NrpeWarning,
 };
+pub use defaults::{BUILD_TIMEOUT, NOTIFY_TIMEOUT, STEP_TIMEOUT};
 pub use duration::{ParseSpanError, Span, short};
 pub use error::ConfigError;
 pub use fetch_section::{FetchBy, FetchSection};
 pub use header_value::{HeaderPart, HeaderValueError, header_parts};
+pub use json_schema::{json_schema, known};
 pub(crate) use load::read_bounded;
-pub use load::{Loaded, Setting, Wanted, load};
+pub use load::{Loaded, Setting, Wanted, environments, load};
 pub use locate::Place;
 pub use schema::{
     Config, GroupSection, LayoutSection, NotifySection, Pause, RestartMethod, RestartSection,

@@ -55,13 +55,7 @@ impl Context {
     /// Refused when there is no repository, or the configuration is wrong.
     pub fn project(&self) -> Result<Project, CommandError> {
         let repo = Repo::find(&self.cwd)?;
-        let loaded = config::load(&Wanted {
-            file: self.global.config.clone(),
-            environment: self.global.env.clone(),
-            cwd: self.cwd.clone(),
-            top: Some(repo.top.clone()),
-            system: Some(PathBuf::from("/etc/deploy/deploy.toml")),
-        })?;
+        let loaded = config::load(&self.wanted(&repo))?;
         let config = &loaded.config;
         let environment = loaded.environment.as_ref();
         let state = StateDir::new(config.state_dir.as_deref(), &repo, &config.app, environment);
@@ -71,6 +65,17 @@ impl Context {
             options.push_str(&format!(" --config {}", quoted(&file.to_string_lossy())));
         }
         Ok(Project { repo, loaded, state, who, options })
+    }
+
+    /// Where the configuration of `repo` is looked for.
+    pub(crate) fn wanted(&self, repo: &Repo) -> Wanted {
+        Wanted {
+            file: self.global.config.clone(),
+            environment: self.global.env.clone(),
+            cwd: self.cwd.clone(),
+            top: Some(repo.top.clone()),
+            system: Some(PathBuf::from("/etc/deploy/deploy.toml")),
+        }
     }
 
     /// An id for a run that starts now, or for a command that only asks.

@@ -3,6 +3,7 @@
 //! The chapters stand in the order in which a command passes them:
 //!
 //! 1. [`args`]: the command line. [`config`], [`hosts`]: what `deploy.toml` says.
+//!    [`completion`]: what a shell offers for it.
 //! 2. [`repo`], [`who`], [`context`]: where the person stands, and who that is.
 //! 3. [`wire`]: from the configuration to the engine's groups, strategy and pipeline.
 //! 4. [`state`]: the lock, and where runs are kept.
@@ -22,6 +23,7 @@
 pub mod args;
 pub mod ask;
 pub mod commands;
+pub mod completion;
 pub mod config;
 pub mod context;
 pub mod display;
@@ -44,7 +46,8 @@ pub mod wire;
 
 use std::{ffi::OsString, panic::AssertUnwindSafe, process::ExitCode, sync::Arc};
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
+use clap_complete::CompleteEnv;
 use deploy_core::{record::Exit, run::Backend};
 
 use crate::{
@@ -93,6 +96,10 @@ impl DeployCli {
 
     /// Runs a command line; the first of `arguments` is the program's name.
     pub fn run(self, arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+        let arguments: Vec<OsString> = arguments.into_iter().collect();
+        if completes(&arguments) {
+            return ExitCode::SUCCESS;
+        }
         let cli = match Cli::try_parse_from(arguments) {
             Ok(cli) => cli,
             Err(error) => {
@@ -127,6 +134,17 @@ impl DeployCli {
             Err(_) => ExitCode::from(Exit::Refused.code()),
         }
     }
+}
+
+/// Answers a shell that asks how a command line could go on. What goes wrong is told to nobody: it
+/// would be written into the line that a person is writing.
+fn completes(arguments: &[OsString]) -> bool {
+    let asked = CompleteEnv::with_factory(Cli::command)
+        .var(completion::VARIABLE)
+        .bin(completion::PROGRAM)
+        .completer(completion::PROGRAM);
+    let directory = std::env::current_dir().ok();
+    asked.try_complete(arguments.iter().cloned(), directory.as_deref()).unwrap_or(true)
 }
 
 fn block_on(context: &Context, command: &args::Command) -> Result<Exit, CommandError> {

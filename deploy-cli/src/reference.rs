@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use clap::{Arg, Command, CommandFactory};
 
-use crate::args::Cli;
+use crate::args::{Cli, examples};
 
 /// The reference as Markdown: what `docs/cli.md` holds.
 pub fn markdown() -> String {
@@ -40,6 +40,10 @@ fn commands(text: &mut String, parent: &Command, path: &str) {
                 !arg.is_global_set() && !matches!(arg.get_id().as_str(), "help" | "version")
             })
             .for_each(|arg| argument(text, arg));
+        for (at, example) in examples(command).iter().enumerate() {
+            let before = if at == 0 { "\nFor example:\n\n" } else { "" };
+            let _ = writeln!(text, "{before}    {example}");
+        }
         commands(text, command, &format!("{path} "));
     }
 }

@@ -4,6 +4,7 @@ mod choice;
 mod scene;
 
 use clap::Args;
+use clap_complete::ArgValueCompleter;
 use deploy_core::{
     model::{Group, VersionRef},
     plan::{BatchSize, Goal, PlanRequest},
@@ -17,6 +18,7 @@ use super::{
     survey,
 };
 use crate::{
+    completion,
     context::{Context, Project},
     error::CommandError,
     wire,
@@ -30,15 +32,19 @@ use crate::{
 /// to it in groups and batches, checked, as by a deploy. Hosts that cannot be reached are named
 /// (exit code 6), and count in no budget.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  deploy-cli catch-up --yes
+  deploy-cli catch-up --hosts web07 --to v1.4.2")]
 pub struct CatchUpArgs {
     /// The version, where record and hosts do not agree; a host has to serve it already
-    #[arg(long, value_name = "VERSION")]
+    #[arg(long, value_name = "VERSION", add = ArgValueCompleter::new(completion::versions))]
     to: Option<VersionRef>,
     /// How many hosts of a group at once: a number, a percentage, or `all`
     #[arg(long, value_name = "SIZE")]
     batch: Option<BatchSize>,
     /// Only these hosts: globs, h[01-20], !not, @FILE, @RUN/failed, separated by commas
-    #[arg(long, value_name = "HOSTS")]
+    #[arg(long, value_name = "HOSTS", add = ArgValueCompleter::new(completion::hosts))]
     hosts: Vec<String>,
     /// Answer yes: to the first confirmation, and between groups
     #[arg(short, long)]

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use clap_complete::ArgValueCompleter;
 use deploy_core::{
     model::VersionRef,
     plan::BatchSize,
@@ -10,25 +11,35 @@ use deploy_core::{
 };
 
 use super::rollout::{self, Applied, Wish};
-use crate::{context::Context, error::CommandError};
+use crate::{completion, context::Context, error::CommandError};
 
 /// Deploy a version: canary first, batch by batch, checked, and back when it must
 ///
 /// The same command again finishes what is left: hosts that serve the version already are only
 /// checked.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  deploy-cli deploy                     # the latest version
+  deploy-cli --env beta deploy v1.4.2 -m 'mend the login'
+  deploy-cli deploy v1.4.2 --hosts 'web[01-20],!web07' --batch 25%
+  deploy-cli deploy --plan next.plan --yes --wait")]
 pub struct DeployArgs {
     /// A tag, branch or commit; `latest`; or `previous`, which is the same as `rollback`
-    #[arg(default_value = "latest", value_name = "VERSION")]
+    #[arg(
+        default_value = "latest",
+        value_name = "VERSION",
+        add = ArgValueCompleter::new(completion::versions)
+    )]
     version: VersionRef,
     /// Apply this saved plan (`plan -o FILE`), and refuse when anything has moved since
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["version", "batch", "hosts", "redeploy"])]
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath, conflicts_with_all = ["version", "batch", "hosts", "redeploy"])]
     plan: Option<PathBuf>,
     /// How many hosts of a group at once: a number, a percentage, or `all`
     #[arg(long, value_name = "SIZE")]
     batch: Option<BatchSize>,
     /// Only these hosts: globs, h[01-20], !not, @FILE, @RUN/failed, separated by commas
-    #[arg(long, value_name = "HOSTS")]
+    #[arg(long, value_name = "HOSTS", add = ArgValueCompleter::new(completion::hosts))]
     hosts: Vec<String>,
     /// Answer yes: to the first confirmation, and between groups
     #[arg(short, long)]

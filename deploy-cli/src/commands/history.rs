@@ -20,6 +20,9 @@ const CLIPPED: usize = 48;
 
 /// List past runs, newest first
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  deploy-cli history -n 50")]
 pub struct HistoryArgs {
     /// How many
     #[arg(short = 'n', long, default_value_t = 20, value_name = "NUMBER")]

@@ -12,6 +12,9 @@ use crate::{context::Context, error::CommandError, repo::Repo};
 
 /// Write a commented deploy.toml for this repository
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  deploy-cli init")]
 pub struct InitArgs {}
 
 /// Writes `deploy.toml` at the top of the repository, with what the repository itself says.

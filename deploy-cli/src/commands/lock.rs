@@ -10,6 +10,9 @@ use crate::{config::Span, context::Context, error::CommandError, state, time, wh
 ///
 /// The lock reaches all who deploy from the same state directory.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  deploy-cli lock -m 'the database moves' --until 2h")]
 pub struct LockArgs {
     /// Why
     #[arg(short, long, value_name = "WHY")]

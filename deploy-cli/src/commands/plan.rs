@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use clap_complete::ArgValueCompleter;
 use deploy_core::{
     backend::Cancel,
     model::VersionRef,
@@ -16,6 +17,7 @@ use super::{
     saving::Saving,
 };
 use crate::{
+    completion,
     context::{Context, Project},
     error::CommandError,
     report::escape_json,
@@ -27,18 +29,26 @@ use crate::{
 /// Asks all hosts, takes no lock, and changes nothing. A plan that is saved can be reviewed, and
 /// applied later by `deploy --plan` (or `rollback --plan`): exactly, or not at all.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  deploy-cli plan
+  deploy-cli plan v1.4.2 -o next.plan   # to be reviewed, and applied later")]
 pub struct PlanArgs {
     /// A tag, branch or commit; `latest`; or `previous` for what `rollback` would do
-    #[arg(default_value = "latest", value_name = "VERSION")]
+    #[arg(
+        default_value = "latest",
+        value_name = "VERSION",
+        add = ArgValueCompleter::new(completion::versions)
+    )]
     version: VersionRef,
     /// Save the plan in this file, or write it to standard output for `-`
-    #[arg(short, long, value_name = "FILE")]
+    #[arg(short, long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     output: Option<PathBuf>,
     /// How many hosts of a group at once: a number, a percentage, or `all`
     #[arg(long, value_name = "SIZE")]
     batch: Option<BatchSize>,
     /// Only these hosts: globs, h[01-20], !not, @FILE, @RUN/failed, separated by commas
-    #[arg(long, value_name = "HOSTS")]
+    #[arg(long, value_name = "HOSTS", add = ArgValueCompleter::new(completion::hosts))]
     hosts: Vec<String>,
     /// Treat no host as unchanged
     #[arg(long)]

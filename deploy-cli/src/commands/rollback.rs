@@ -3,27 +3,32 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use clap_complete::ArgValueCompleter;
 use deploy_core::{
     model::VersionRef,
     record::{Command, Exit},
 };
 
 use super::rollout::{self, Applied, Wish};
-use crate::{context::Context, error::CommandError};
+use crate::{completion, context::Context, error::CommandError};
 
 /// Bring the hosts back to their last good version, all at once
 ///
 /// Without VERSION each host goes to the last version that once finished on it and is not live.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  deploy-cli rollback                   # to what was good before
+  deploy-cli rollback v1.4.1 --yes")]
 pub struct RollbackArgs {
     /// The version to go back to: a tag, branch or commit
-    #[arg(value_name = "VERSION")]
+    #[arg(value_name = "VERSION", add = ArgValueCompleter::new(completion::versions))]
     version: Option<VersionRef>,
     /// Apply this saved plan of a rollback, and refuse when anything has moved since
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["version", "hosts"])]
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath, conflicts_with_all = ["version", "hosts"])]
     plan: Option<PathBuf>,
     /// Only these hosts: globs, h[01-20], !not, @FILE, @RUN/failed, separated by commas
-    #[arg(long, value_name = "HOSTS")]
+    #[arg(long, value_name = "HOSTS", add = ArgValueCompleter::new(completion::hosts))]
     hosts: Vec<String>,
     /// Do not ask first
     #[arg(short, long)]

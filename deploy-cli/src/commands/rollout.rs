@@ -5,7 +5,7 @@ mod last_run;
 mod lock;
 mod wish;
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use deploy_core::{
     model::Group,
@@ -22,6 +22,7 @@ pub(super) use self::{
 };
 use crate::{
     ask::Deployer,
+    config::NOTIFY_TIMEOUT,
     context::{Context, Project},
     error::CommandError,
     notify::{Notifications, Notifier},
@@ -254,7 +255,7 @@ fn observers(
     ];
     let notify = project.loaded.config.notify.as_ref();
     let notifications = notify.map(|section| {
-        let limit = section.timeout.map_or(Duration::from_secs(10), |span| span.0);
+        let limit = section.timeout.map_or(NOTIFY_TIMEOUT, |span| span.0);
         let directory = project.loaded.directory().to_owned();
         let (notifier, notifications) = Notifier::new(section.command.clone(), directory, limit);
         observers.push(Box::new(notifier));

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use clap::Args;
+use clap_complete::ArgValueCompleter;
 use deploy_core::{
     model::{Group, GroupName, Target},
     plan::{Amount, BatchSize, Budget, Goal, PlanRequest, Strategy},
@@ -12,6 +13,7 @@ use deploy_core::{
 
 use super::selection::selected;
 use crate::{
+    completion,
     config::Span,
     context::{Context, Project},
     echo::Unechoed,
@@ -36,9 +38,13 @@ use crate::{
 /// Exit codes: 0 it ended with 0 on all hosts; 6 it failed or timed out somewhere, or a host could
 /// not be reached; 4 nobody knows how it ended somewhere; 130 interrupted.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  deploy-cli run -- 'df -h / | tail -1'
+  deploy-cli run --hosts 'web*' --batch 10 --timeout 5m -- sh maintain.sh")]
 pub struct RunArgs {
     /// Only these hosts: globs, h[01-20], !not, @FILE, @RUN/failed, separated by commas
-    #[arg(long, value_name = "HOSTS")]
+    #[arg(long, value_name = "HOSTS", add = ArgValueCompleter::new(completion::hosts))]
     hosts: Vec<String>,
     /// How many hosts at once: a number, a percentage, or `all`
     #[arg(long, value_name = "SIZE", default_value_t)]

@@ -3,13 +3,14 @@
 mod status;
 
 use clap::{Args, Subcommand};
+use clap_complete::ArgValueCompleter;
 use deploy_core::{
     plan::{Action, BatchSize},
     record::{Command, Exit},
 };
 
 use super::rollout::{self, Wish};
-use crate::{context::Context, error::CommandError};
+use crate::{completion, context::Context, error::CommandError};
 
 /// Start, stop, restart or reload the services of the hosts, or ask how they are
 ///
@@ -20,6 +21,10 @@ use crate::{context::Context, error::CommandError};
 /// Exit codes: 0 done; 1 refused, nothing was touched; 4 a service is left down, unhealthy or
 /// unknown; 5 locked by another run; 6 not done on all hosts; 130 interrupted.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  deploy-cli service status
+  deploy-cli service restart --batch 10%")]
 pub struct ServiceArgs {
     #[command(subcommand)]
     what: What,
@@ -28,23 +33,38 @@ pub struct ServiceArgs {
 #[derive(Debug, Subcommand)]
 enum What {
     /// Start what is not running, and check
+    #[command(after_help = "\
+Examples:
+  deploy-cli service start --hosts web07")]
     Start(OperateArgs),
     /// Stop; nothing is checked afterwards
+    #[command(after_help = "\
+Examples:
+  deploy-cli service stop --hosts 'web0*' -m 'the disk is changed'")]
     Stop(OperateArgs),
     /// Restart, and check
+    #[command(after_help = "\
+Examples:
+  deploy-cli service restart --batch 1 --yes")]
     Restart(OperateArgs),
     /// Let what is running read its files anew, and check
+    #[command(after_help = "\
+Examples:
+  deploy-cli service reload")]
     Reload(OperateArgs),
     /// Show how the services are; hosts that are alike together
     ///
     /// Takes no lock and changes nothing. Exit code 6 when a host could not be asked.
+    #[command(after_help = "\
+Examples:
+  deploy-cli service status --hosts web07")]
     Status(StatusArgs),
 }
 
 #[derive(Debug, Args)]
 struct OperateArgs {
     /// Only these hosts: globs, h[01-20], !not, @FILE, @RUN/failed, separated by commas
-    #[arg(long, value_name = "HOSTS")]
+    #[arg(long, value_name = "HOSTS", add = ArgValueCompleter::new(completion::hosts))]
     hosts: Vec<String>,
     /// How many hosts of a group at once: a number, a percentage, or `all`
     #[arg(long, value_name = "SIZE")]
@@ -63,7 +83,7 @@ struct OperateArgs {
 #[derive(Debug, Args)]
 struct StatusArgs {
     /// Only these hosts: globs, h[01-20], !not, @FILE, @RUN/failed, separated by commas
-    #[arg(long, value_name = "HOSTS")]
+    #[arg(long, value_name = "HOSTS", add = ArgValueCompleter::new(completion::hosts))]
     hosts: Vec<String>,
 }
 

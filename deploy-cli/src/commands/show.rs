@@ -3,12 +3,14 @@
 use std::{io::BufReader, time::Duration};
 
 use clap::Args;
+use clap_complete::ArgValueCompleter;
 use deploy_core::{
     model::Target,
     record::{Event, EventKind, Exit, Observer, Summary, read_journal},
 };
 
 use crate::{
+    completion,
     context::{Context, Project},
     display,
     error::CommandError,
@@ -21,15 +23,25 @@ const EVIDENCE: usize = 40;
 
 /// Show a run: its summary, and what each host said
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  deploy-cli show                       # the last run
+  deploy-cli show last --follow
+  deploy-cli show last --host web07")]
 pub struct ShowArgs {
     /// The run: its id, the beginning of one, or `last`
-    #[arg(default_value = "last", value_name = "RUN")]
+    #[arg(default_value = "last", value_name = "RUN", add = ArgValueCompleter::new(completion::runs))]
     run: String,
     /// Watch it while it runs, from its beginning
     #[arg(short, long)]
     follow: bool,
     /// Show the whole output of this host only
-    #[arg(long, value_name = "HOST", conflicts_with = "follow")]
+    #[arg(
+        long,
+        value_name = "HOST",
+        conflicts_with = "follow",
+        add = ArgValueCompleter::new(completion::host)
+    )]
     host: Option<Target>,
 }
 

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use clap::Args;
+use clap_complete::ArgValueCompleter;
 use deploy_core::{
     backend::{BackendError, Instance, Live, Lock, Standing},
     model::{Group, Target},
@@ -13,6 +14,7 @@ use deploy_core::{
 use super::selection::selected;
 use crate::{
     commands::survey,
+    completion,
     context::{Context, Project},
     display,
     error::CommandError,
@@ -27,9 +29,13 @@ use crate::{
 ///
 /// Exit code 6 when a host could not be asked.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  deploy-cli status
+  deploy-cli status --hosts '@last/failed'")]
 pub struct StatusArgs {
     /// Only these hosts: globs, h[01-20], !not, @FILE, @RUN/failed, separated by commas
-    #[arg(long, value_name = "HOSTS")]
+    #[arg(long, value_name = "HOSTS", add = ArgValueCompleter::new(completion::hosts))]
     hosts: Vec<String>,
 }
 

@@ -12,6 +12,10 @@ use crate::{config::SchemeName, context::Context, display, error::CommandError, 
 ///
 /// With date tags it is today's next number; with semantic versions say which part is incremented.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  deploy-cli tag                       # today's next number
+  deploy-cli tag --minor -m 'faster search' HEAD~1")]
 pub struct TagArgs {
     /// The commit that gets the tag
     #[arg(default_value = "HEAD")]

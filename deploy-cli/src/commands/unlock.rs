@@ -1,11 +1,13 @@
 //! `unlock`: remove a lock, and claims, that nobody needs any more.
 
 use clap::Args;
+use clap_complete::ArgValueCompleter;
 use deploy_core::{backend::BackendError, model::Target, plan::OnAbort, record::Exit};
 
 use super::selection::selected;
 use crate::{
     ask::Deployer,
+    completion,
     context::Context,
     display,
     error::{CommandError, Kind},
@@ -19,9 +21,13 @@ use crate::{
 /// The lock of a run that lives is never removed: stop that run instead. Claims of runs that are
 /// proven dead are removed; for others, which may live on another machine, you are asked.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  deploy-cli unlock
+  deploy-cli unlock --lock-only")]
 pub struct UnlockArgs {
     /// Only claims on these hosts: globs, h[01-20], !not, @FILE, @RUN/failed, separated by commas
-    #[arg(long, value_name = "HOSTS")]
+    #[arg(long, value_name = "HOSTS", add = ArgValueCompleter::new(completion::hosts))]
     hosts: Vec<String>,
     /// Remove the lock only, and do not look at the hosts
     #[arg(long, conflicts_with = "hosts")]

@@ -16,6 +16,10 @@ use crate::{
 
 /// List the versions that can be deployed, newest first
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  deploy-cli versions
+  deploy-cli versions -n 5 --offline   # ask no host")]
 pub struct VersionsArgs {
     /// How many
     #[arg(short = 'n', long, default_value_t = 20, value_name = "NUMBER")]

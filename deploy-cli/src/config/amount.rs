@@ -3,6 +3,7 @@
 use std::{fmt, marker::PhantomData, str::FromStr};
 
 use deploy_core::plan::{BatchSize, Budget};
+use schemars::{Schema, SchemaGenerator, json_schema};
 use serde::{Deserializer, de};
 
 /// Reads a budget that is written as a number or as a text.
@@ -15,6 +16,28 @@ pub(super) fn budget<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Budget
 pub(super) fn batch<'de, D: Deserializer<'de>>(from: D) -> Result<Option<BatchSize>, D::Error> {
     let expected = "a number such as 3, a percentage such as \"25%\", or \"all\"";
     from.deserialize_any(Visitor(expected, PhantomData)).map(Some)
+}
+
+/// What [`budget`] takes.
+pub(super) fn budget_schema(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "anyOf": [
+            { "type": "integer", "minimum": 0 },
+            { "type": "string", "pattern": "^([0-9]+|0*(100|[0-9]{1,2})%)$" },
+        ],
+        "examples": [3, "10%"],
+    })
+}
+
+/// What [`batch`] takes.
+pub(super) fn batch_schema(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "anyOf": [
+            { "type": "integer", "minimum": 1 },
+            { "type": "string", "pattern": "^(all|0*[1-9][0-9]*|0*(100|[1-9][0-9]?)%)$" },
+        ],
+        "examples": [3, "25%", "all"],
+    })
 }
 
 struct Visitor<T>(&'static str, PhantomData<T>);

@@ -3,12 +3,13 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
 use deploy_core::{model::GroupName, plan::Stage};
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::duration::Span;
 
 /// `[[check]]`: a name, and exactly one of the kinds of check.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CheckSection {
     /// Its name.
@@ -31,6 +32,7 @@ pub struct CheckSection {
     #[serde(default)]
     pub stage: CheckStage,
     /// Only in this group.
+    #[schemars(with = "Option<String>")]
     pub group: Option<GroupName>,
     /// How long the whole check may take.
     pub timeout: Option<Span>,
@@ -69,7 +71,7 @@ pub struct CheckSection {
 }
 
 /// What a warning of a command that NRPE knows counts as.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum NrpeWarning {
     /// It is told, and the check passes.
@@ -80,7 +82,7 @@ pub enum NrpeWarning {
 
 /// `log` of a `[[check]]`: one of `file` and `journal`, and one of `must_match` and
 /// `must_not_match`.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct LogSection {
     /// A file on the host.
@@ -96,7 +98,7 @@ pub struct LogSection {
 }
 
 /// `[nrpe]`
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct NrpeSection {
     /// The files and directories on the hosts that define commands.
@@ -104,7 +106,7 @@ pub struct NrpeSection {
 }
 
 /// After which stage a check is asked.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum CheckStage {
     /// After the version was put beside the live one.
@@ -127,7 +129,7 @@ impl From<CheckStage> for Stage {
 }
 
 /// Where an HTTP check is asked from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum CheckFrom {
     /// The host itself.

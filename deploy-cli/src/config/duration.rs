@@ -1,8 +1,9 @@
 //! Spans of time as they are written in the configuration: `"120s"`, `"5m"`, `"1h30m"`.
 
-use std::{fmt, str::FromStr, time::Duration};
+use std::{borrow::Cow, fmt, str::FromStr, time::Duration};
 
 use jiff::SignedDuration;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de};
 
 /// The longest span that is taken: a deadline further away is a slip, and could not be reckoned.
@@ -59,6 +60,20 @@ impl<'de> Deserialize<'de> for Span {
             }
         }
         deserializer.deserialize_any(Visitor)
+    }
+}
+
+impl JsonSchema for Span {
+    fn schema_name() -> Cow<'static, str> {
+        "Span".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "A span of time, longer than none and no longer than a year.",
+            "type": "string",
+            "examples": ["120s", "5m", "1h30m"],
+        })
     }
 }
 

@@ -2,15 +2,16 @@
 
 use std::fmt;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{
-    Deserialize, Deserializer,
+    Deserialize, Deserializer, Serialize,
     de::{self, value::MapAccessDeserializer, value::StrDeserializer},
 };
 
 use super::duration::Span;
 
 /// `fetch`, or `[fetch]`
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct FetchSection {
     /// The method.
@@ -24,7 +25,7 @@ pub struct FetchSection {
 }
 
 /// How a version comes onto hosts.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum FetchBy {
     /// The deployer packs it, and sends it to all.
@@ -39,6 +40,13 @@ pub enum FetchBy {
 /// Reads `fetch = "push"` as `[fetch]` with `method = "push"`.
 pub(super) fn read<'de, D: Deserializer<'de>>(from: D) -> Result<FetchSection, D::Error> {
     from.deserialize_any(Visitor)
+}
+
+/// What [`read`] takes.
+pub(super) fn schema(generator: &mut SchemaGenerator) -> Schema {
+    let method = generator.subschema_for::<FetchBy>();
+    let table = generator.subschema_for::<FetchSection>();
+    json_schema!({ "anyOf": [method, table] })
 }
 
 struct Visitor;

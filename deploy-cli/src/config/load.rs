@@ -15,7 +15,7 @@ use figment::{
 use toml_edit::Document;
 
 use super::{
-    Config, ConfigError, VARIABLES, check,
+    Config, ConfigError, VARIABLES, check, defaults,
     error::{Told, show_key, suggest, tell},
     locate::{self, Layer, Origin, Place},
 };
@@ -65,16 +65,36 @@ impl Loaded {
 
     /// Each value that is set, with the place that sets it.
     pub fn settings(&self) -> Vec<Setting> {
+        self.each_of(&self.values)
+    }
+
+    /// Each value that holds: those that are set, and the defaults of the others.
+    pub fn all_settings(&self) -> Vec<Setting> {
+        self.each_of(&defaults::filled(&self.values))
+    }
+
+    fn each_of(&self, values: &Dict) -> Vec<Setting> {
         let mut found = Vec::new();
-        leaves(&mut Vec::new(), &Value::from(self.values.clone()), &mut |key, value| {
+        leaves(&mut Vec::new(), &Value::from(values.clone()), &mut |key, value| {
+            // Of an array that an environment replaces, the base may have more.
+            let is_set = locate::has(&self.values, key);
+            let (place, environment) =
+                if is_set { locate::source_of(&self.layers, key) } else { (Place::Default, None) };
             found.push(Setting {
                 key: key.join("."),
                 shown: show_key(key).trim_end_matches(": ").to_owned(),
                 value: value.clone(),
-                place: locate::source_of(&self.layers, key),
+                place,
+                environment,
             });
         });
         found
+    }
+
+    /// What chose the environment, where it was not the command line.
+    pub fn default_environment(&self) -> Option<Place> {
+        let key = ["default_environment".to_owned()];
+        locate::has(&self.values, &key).then(|| locate::source_of(&self.layers, &key).0)
     }
 }
 
@@ -89,6 +109,8 @@ pub struct Setting {
     pub value: Value,
     /// What sets it.
     pub place: Place,
+    /// The environment whose overlay sets it, if one does.
+    pub environment: Option<String>,
 }
 
 /// Reads and merges all layers, and checks the result.
@@ -96,6 +118,29 @@ pub struct Setting {
 /// # Errors
 /// [`ConfigError`] for the first thing that is wrong, with file, line and key.
 pub fn load(wanted: &Wanted) -> Result<Loaded, ConfigError> {
+    let (file, base) = files(wanted)?;
+    let variables = variables()?;
+    let environments = defined(&base)?;
+    let environment = choose(wanted, &base, variables.as_ref(), &environments)?;
+    // Every overlay is checked, so that a mistake in one is found before the day it is needed.
+    for name in environments.iter().filter(|name| Some(*name) != environment.as_ref()) {
+        extract(&with_overlay(&base, variables.as_ref(), Some(name))?)?;
+    }
+    let layers = with_overlay(&base, variables.as_ref(), environment.as_ref())?;
+    let (config, values) = extract(&layers)?;
+    Ok(Loaded { config, environment, file, layers, values })
+}
+
+/// The environments that the files define, by name.
+///
+/// # Errors
+/// [`ConfigError`] where the files cannot be read, or a name cannot be one.
+pub fn environments(wanted: &Wanted) -> Result<Vec<Environment>, ConfigError> {
+    defined(&files(wanted)?.1)
+}
+
+/// The file in the repository, and all files as layers.
+fn files(wanted: &Wanted) -> Result<(PathBuf, Vec<Layer>), ConfigError> {
     let file = match &wanted.file {
         Some(file) => wanted.cwd.join(file),
         None => nearest(&wanted.cwd, wanted.top.as_deref()).ok_or(ConfigError::Missing)?,
@@ -107,17 +152,7 @@ pub fn load(wanted: &Wanted) -> Result<Loaded, ConfigError> {
         base.push(layer);
     }
     base.push(read(&file)?);
-
-    let variables = variables()?;
-    let environments = environments(&base)?;
-    let environment = choose(wanted, &base, variables.as_ref(), &environments)?;
-    // Every overlay is checked, so that a mistake in one is found before the day it is needed.
-    for name in environments.iter().filter(|name| Some(*name) != environment.as_ref()) {
-        extract(&with_overlay(&base, variables.as_ref(), Some(name))?)?;
-    }
-    let layers = with_overlay(&base, variables.as_ref(), environment.as_ref())?;
-    let (config, values) = extract(&layers)?;
-    Ok(Loaded { config, environment, file, layers, values })
+    Ok((file, base))
 }
 
 /// The nearest `deploy.toml` from `cwd` upwards, no higher than `top`.
@@ -185,7 +220,7 @@ fn dict(figment: &Figment) -> Result<Dict, Box<figment::Error>> {
     Ok(data.remove(&Profile::Default).unwrap_or_default())
 }
 
-fn environments(base: &[Layer]) -> Result<Vec<Environment>, ConfigError> {
+fn defined(base: &[Layer]) -> Result<Vec<Environment>, ConfigError> {
     let all = base.iter().filter_map(|layer| layer.values.get("environment")?.as_dict());
     let mut names = Vec::new();
     for name in all.flat_map(|all| all.keys()) {

@@ -64,13 +64,20 @@ pub(super) fn locate(layers: &[Layer], key: &[String]) -> Place {
     file.map_or(Place::Default, |path| Place::File { path, line: None })
 }
 
-/// Finds which layer sets exactly `key`, if any.
-pub(super) fn source_of(layers: &[Layer], key: &[String]) -> Place {
-    let layer = layers.iter().rev().find(|layer| has(&layer.values, key));
-    layer.map_or(Place::Default, |layer| layer.place(key))
+/// Finds which layer sets exactly `key`, if any; and the environment whose overlay that is.
+pub(super) fn source_of(layers: &[Layer], key: &[String]) -> (Place, Option<String>) {
+    let Some(layer) = layers.iter().rev().find(|layer| has(&layer.values, key)) else {
+        return (Place::Default, None);
+    };
+    let environment = match &layer.origin {
+        Origin::File { under, .. } => under.last().cloned(),
+        Origin::Variables => None,
+    };
+    (layer.place(key), environment)
 }
 
-fn has(values: &Dict, key: &[String]) -> bool {
+/// Whether `values` say something at `key`.
+pub(super) fn has(values: &Dict, key: &[String]) -> bool {
     let Some((first, rest)) = key.split_first() else { return true };
     let mut value = values.get(first);
     for part in rest {

@@ -7,7 +7,8 @@ use deploy_core::{
     plan::{BatchSize, Budget, OnAbort, OnBreach, OnFailure, StepPlace},
 };
 use figment::value::{Dict, Value};
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::{
     amount,
@@ -15,22 +16,29 @@ use super::{
     duration::Span,
     fetch_section::{self, FetchSection},
     template_section::TemplateSection,
+    words,
 };
 
+/// A table of anything, in what is said about the keys.
+type AnyTable = BTreeMap<String, serde_json::Value>;
+
 /// The whole configuration.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// What is deployed.
+    #[schemars(with = "String")]
     pub app: App,
     /// Where runs and the lock live; by default within the repository.
     pub state_dir: Option<PathBuf>,
     /// The file on each host that holds its secrets.
     pub secrets_file: Option<String>,
     /// The environment when `--env` is not given.
+    #[schemars(with = "Option<String>")]
     pub default_environment: Option<Environment>,
     /// Named overlays, as they are written; the chosen one is merged already.
     #[serde(default)]
+    #[schemars(with = "AnyTable")]
     pub environment: BTreeMap<String, Value>,
     /// Which versions there are.
     #[serde(default)]
@@ -40,6 +48,7 @@ pub struct Config {
     pub ssh: SshSection,
     /// How a version comes onto hosts.
     #[serde(default, deserialize_with = "fetch_section::read")]
+    #[schemars(schema_with = "fetch_section::schema")]
     pub fetch: FetchSection,
     /// Where a release lies on a host.
     pub layout: LayoutSection,
@@ -50,12 +59,14 @@ pub struct Config {
     pub group: Vec<GroupSection>,
     /// What templates may name.
     #[serde(default)]
+    #[schemars(with = "AnyTable")]
     pub vars: Dict,
     /// Files of variables, beside the configuration; later ones win.
     #[serde(default)]
     pub vars_files: Vec<String>,
     /// Variables of single hosts; `web[01-20]` stands for twenty.
     #[serde(default)]
+    #[schemars(with = "BTreeMap<String, AnyTable>")]
     pub host_vars: BTreeMap<String, Dict>,
     /// Files that are rendered into each release.
     #[serde(default)]
@@ -77,7 +88,7 @@ pub struct Config {
 }
 
 /// `[version]`
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct VersionSection {
     /// How tags are written and ordered.
@@ -91,7 +102,7 @@ pub struct VersionSection {
 }
 
 /// How version tags are written.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum SchemeName {
     /// `release/2015-06-10/1`
@@ -103,8 +114,15 @@ pub enum SchemeName {
     Any,
 }
 
+impl SchemeName {
+    /// What stands before the day of a tag, unless the configuration says so.
+    pub const DATE_PREFIX: &str = "release";
+    /// What stands before the number of a tag, unless the configuration says so.
+    pub const SEMVER_PREFIX: &str = "v";
+}
+
 /// `[ssh]`
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct SshSection {
     /// The user to log in as; else what `~/.ssh/config` says.
@@ -122,7 +140,7 @@ pub struct SshSection {
 }
 
 /// `[layout]`
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LayoutSection {
     /// The path that the service knows: a symlink to the live release.
@@ -138,13 +156,13 @@ pub struct LayoutSection {
 }
 
 impl LayoutSection {
-    fn default_keep() -> usize {
+    pub(super) fn default_keep() -> usize {
         5
     }
 }
 
 /// `[restart]`
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RestartSection {
     /// The service.
@@ -162,7 +180,7 @@ pub struct RestartSection {
 }
 
 /// How a service is made to use a new release.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum RestartMethod {
     /// It is restarted.
@@ -177,10 +195,11 @@ pub enum RestartMethod {
 }
 
 /// `[[group]]`
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GroupSection {
     /// Its name.
+    #[schemars(with = "String")]
     pub name: GroupName,
     /// Its hosts; `web[01-20]` stands for twenty.
     #[serde(default)]
@@ -192,9 +211,11 @@ pub struct GroupSection {
     pub canary: bool,
     /// How many hosts at once.
     #[serde(default, deserialize_with = "amount::batch")]
+    #[schemars(schema_with = "amount::batch_schema")]
     pub batch: Option<BatchSize>,
     /// How many hosts may fail.
     #[serde(default, deserialize_with = "amount::budget")]
+    #[schemars(schema_with = "amount::budget_schema")]
     pub max_failures: Option<Budget>,
     /// Whether the deployer is asked after it.
     #[serde(default)]
@@ -205,11 +226,12 @@ pub struct GroupSection {
     pub interval: Option<Span>,
     /// Variables of its hosts.
     #[serde(default)]
+    #[schemars(with = "AnyTable")]
     pub vars: Dict,
 }
 
 /// Whether the deployer is asked after a group.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Pause {
     /// The next group starts by itself.
@@ -220,7 +242,7 @@ pub enum Pause {
 }
 
 /// `[[step]]`
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StepSection {
     /// Its name.
@@ -229,12 +251,14 @@ pub struct StepSection {
     pub stage: StepStage,
     /// Where it runs.
     #[serde(rename = "where", default = "StepSection::default_place")]
+    #[schemars(schema_with = "words::schema::<StepPlace>")]
     pub place: StepPlace,
     /// What it runs, by `sh`.
     pub command: String,
     /// How long it may take.
     pub timeout: Option<Span>,
     /// Only in this group.
+    #[schemars(with = "Option<String>")]
     pub group: Option<GroupName>,
 }
 
@@ -245,7 +269,7 @@ impl StepSection {
 }
 
 /// When a step runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum StepStage {
     /// In the new release, before it counts as complete.
@@ -257,20 +281,25 @@ pub enum StepStage {
 }
 
 /// `[run]`
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RunSection {
     /// How many hosts of the whole run may fail.
     #[serde(deserialize_with = "amount::budget")]
+    #[schemars(schema_with = "amount::budget_schema")]
     pub max_failures: Option<Budget>,
     /// What is done with a host that failed within the budget.
+    #[schemars(schema_with = "words::schema::<OnFailure>")]
     pub on_failure: OnFailure,
     /// What is done when a budget is exceeded.
+    #[schemars(schema_with = "words::schema::<OnBreach>")]
     pub on_breach: OnBreach,
     /// What is done when the run is interrupted and nobody can be asked.
+    #[schemars(schema_with = "words::schema::<OnAbort>")]
     pub on_abort: OnAbort,
     /// How many hosts go back at once.
     #[serde(deserialize_with = "amount::batch")]
+    #[schemars(schema_with = "amount::batch_schema")]
     pub rollback_batch: Option<BatchSize>,
     /// How often a call that failed in passing is made.
     pub attempts: Option<u32>,
@@ -279,7 +308,7 @@ pub struct RunSection {
 }
 
 /// `[run.timeouts]`
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct TimeoutsSection {
     /// Reaching a host and asking what it serves.
@@ -295,7 +324,7 @@ pub struct TimeoutsSection {
 }
 
 /// `[notify]`
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NotifySection {
     /// Gets each start and end event as JSON on its standard input.

@@ -1,10 +1,11 @@
 //! The keys of `[[template]]`, as they are written.
 
 use deploy_core::model::GroupName;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 /// `[[template]]`
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TemplateSection {
     /// The template, a file of the repository.
@@ -17,5 +18,6 @@ pub struct TemplateSection {
     pub file_group: Option<String>,
     /// The groups of hosts that get it; all by default.
     #[serde(default)]
+    #[schemars(with = "Vec<String>")]
     pub groups: Vec<GroupName>,
 }

@@ -50,7 +50,12 @@ impl Ended {
 
     /// All words, for a person to choose from.
     pub fn words() -> String {
-        Self::ALL.map(Self::word).join(", ")
+        Self::each_word().join(", ")
+    }
+
+    /// The words, one by one.
+    pub fn each_word() -> [&'static str; 9] {
+        Self::ALL.map(Self::word)
     }
 
     fn word(self) -> &'static str {

@@ -1,14 +1,13 @@
 //! From `fetch` to how versions come onto hosts.
 
-use std::time::Duration;
-
 use deploy_ssh::{ArchiveOptions, FetchMethod, PullUrl, PullUrlError};
 
 use super::source;
-use crate::{config::FetchBy, context::Project, error::CommandError};
-
-/// How long an archive may take to be built, unless the configuration says so.
-const BUILD: Duration = Duration::from_secs(1800);
+use crate::{
+    config::{BUILD_TIMEOUT, FetchBy},
+    context::Project,
+    error::CommandError,
+};
 
 /// How versions come onto the hosts of a project.
 pub(super) fn fetch_method(project: &Project) -> Result<FetchMethod, CommandError> {
@@ -18,7 +17,7 @@ pub(super) fn fetch_method(project: &Project) -> Result<FetchMethod, CommandErro
         FetchBy::Pull => FetchMethod::Pull(pull_url(project)?),
         FetchBy::Archive => FetchMethod::Archive(ArchiveOptions {
             command: section.command.clone().unwrap_or_default(),
-            timeout: section.timeout.map_or(BUILD, |span| span.0),
+            timeout: section.timeout.map_or(BUILD_TIMEOUT, |span| span.0),
         }),
     })
 }

@@ -4,10 +4,7 @@ use deploy_core::{
     model::{Gate, Group, GroupName, Target},
     plan::{BatchSize, Strategy, Timeouts},
 };
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     config::{GroupSection, Loaded, Pause, RunSection},
@@ -53,7 +50,7 @@ fn group(loaded: &Loaded, index: usize, section: &GroupSection) -> Result<Group,
     group.max_failures = section.max_failures.unwrap_or_default();
     group.gate = Gate {
         soak: section.soak.map(|span| span.0),
-        interval: section.interval.map_or(Duration::from_secs(10), |span| span.0),
+        interval: section.interval.map_or(Gate::default().interval, |span| span.0),
         ask: section.pause == Pause::Ask,
     };
     Ok(group)

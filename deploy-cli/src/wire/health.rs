@@ -12,9 +12,8 @@ use deploy_ssh::{
     session::Sessions,
 };
 
-use super::over_ssh::STEP;
 use crate::{
-    config::{ConfigError, Loaded, RestartMethod, RestartSection, StepStage},
+    config::{ConfigError, Loaded, RestartMethod, RestartSection, STEP_TIMEOUT, StepStage},
     error::CommandError,
 };
 
@@ -92,7 +91,7 @@ pub(super) fn steps(loaded: &Loaded, hosts: &Hosts) -> Vec<OwnedStep> {
             moment,
             place: section.place,
             group: section.group.clone(),
-            timeout: section.timeout.map_or(STEP, |span| span.0),
+            timeout: section.timeout.map_or(STEP_TIMEOUT, |span| span.0),
         };
         let (sessions, surroundings) = (hosts.sessions.clone(), hosts.surroundings.clone());
         let command = section.command.clone();

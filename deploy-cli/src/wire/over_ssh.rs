@@ -25,15 +25,12 @@ use super::{
     templates::{self, Unrendered},
 };
 use crate::{
-    config::{Config, Loaded, StepSection, StepStage},
+    config::{Config, Loaded, STEP_TIMEOUT, StepSection, StepStage},
     context::{Context, Project},
     display,
     error::CommandError,
     signals,
 };
-
-/// How long a step of the app's own may take, unless it says so itself.
-pub(super) const STEP: Duration = Duration::from_secs(300);
 
 /// A pipeline, with what it was made of.
 #[derive(Debug)]
@@ -131,11 +128,17 @@ impl Wired {
     /// # Errors
     /// As [`SshTransport::render`]; also refused when variables cannot be read.
     pub async fn render(&self, version: &Version, groups: &[Group]) -> Result<(), CommandError> {
-        if let Some(unrendered) = &self.unrendered {
-            return Err(unrendered.error());
-        }
+        self.renderable()?;
         let targets = groups.iter().flat_map(|group| &group.targets);
         Ok(self.transport.render(version, targets).await?)
+    }
+
+    /// Refuses when templates are configured that could not be rendered.
+    ///
+    /// # Errors
+    /// Says which, and why.
+    pub fn renderable(&self) -> Result<(), CommandError> {
+        self.unrendered.as_ref().map_or(Ok(()), |unrendered| Err(unrendered.error()))
     }
 
     /// Looks for claims of other runs on `targets`, at all of them at once.
@@ -321,7 +324,7 @@ fn build_steps(config: &Config) -> Vec<BuildStep> {
     let build = |step: &StepSection| BuildStep {
         name: step.name.clone(),
         command: step.command.clone(),
-        timeout: step.timeout.map_or(STEP, |span| span.0),
+        timeout: step.timeout.map_or(STEP_TIMEOUT, |span| span.0),
     };
     config.step.iter().filter(building).map(build).collect()
 }

@@ -12,8 +12,10 @@ use crate::{
 pub fn scheme(section: &VersionSection) -> Scheme {
     let prefix = |default: &str| section.prefix.clone().unwrap_or_else(|| default.to_owned());
     match section.scheme {
-        SchemeName::Date => Scheme::Date(DateTags { prefix: prefix("release") }),
-        SchemeName::Semver => Scheme::Semver(SemverTags { prefix: prefix("v") }),
+        SchemeName::Date => Scheme::Date(DateTags { prefix: prefix(SchemeName::DATE_PREFIX) }),
+        SchemeName::Semver => {
+            Scheme::Semver(SemverTags { prefix: prefix(SchemeName::SEMVER_PREFIX) })
+        }
         SchemeName::Any => Scheme::Any,
     }
 }

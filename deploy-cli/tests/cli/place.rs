@@ -87,6 +87,13 @@ impl Place {
         fs::write(self.path("repo/deploy.toml"), text).unwrap();
     }
 
+    /// Writes more into `deploy.toml`, at its end.
+    pub fn configure_more(&self, more: &str) {
+        let path = self.path("repo/deploy.toml");
+        let text = fs::read_to_string(&path).unwrap();
+        fs::write(path, format!("{text}{more}")).unwrap();
+    }
+
     /// Changes `deploy.toml`.
     pub fn reconfigure(&self, from: &str, to: &str) {
         let path = self.path("repo/deploy.toml");

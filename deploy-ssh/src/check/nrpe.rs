@@ -15,8 +15,6 @@ use crate::{
 };
 
 const RUN: &str = include_str!("nrpe/run.sh");
-/// Where commands are defined, when it is not said.
-const PATHS: [&str; 2] = ["/etc/nagios/nrpe.cfg", "/etc/nagios/nrpe.d"];
 /// What NRPE itself lets no argument hold, and `$`, which begins what a shell or NRPE replaces.
 const UNSAFE: &str = "|`&><'\\[]{};$\r\n\0";
 /// How many names are shown of what is defined.
@@ -88,10 +86,13 @@ impl fmt::Display for NrpeCommand {
 }
 
 impl NrpeCheck {
+    /// Where hosts define what NRPE may run, unless the check says so.
+    pub const PATHS: [&'static str; 2] = ["/etc/nagios/nrpe.cfg", "/etc/nagios/nrpe.d"];
+
     /// Asks for `command`, as `/etc/nagios/nrpe.cfg` or a file in `/etc/nagios/nrpe.d` defines it.
     /// A warning counts as a failure.
     pub fn new(sessions: Sessions, surroundings: Surroundings, command: NrpeCommand) -> Self {
-        let paths = PATHS.map(str::to_owned).to_vec();
+        let paths = Self::PATHS.map(str::to_owned).to_vec();
         Self { sessions, surroundings, command, paths, warning_passes: false }
     }
 
