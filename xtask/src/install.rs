@@ -40,6 +40,11 @@ pub(crate) const BUILD: &[Need] = &[
     program("git-lfs", "git-lfs"),
     // Through it come files of git-fat.
     program("rsync", "rsync"),
+    // The shells that are completed for, and what shows manual pages.
+    program("bash", "bash"),
+    program("zsh", "zsh"),
+    program("fish", "fish"),
+    program("man-db", "man"),
     // What small hosts have instead of coreutils.
     program("busybox", "busybox"),
 ];

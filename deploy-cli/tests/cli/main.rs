@@ -17,6 +17,7 @@ mod place;
 mod reference;
 mod saved;
 mod schema;
+mod shells;
 mod stages;
 mod stops;
 mod templates;
