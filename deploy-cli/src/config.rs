@@ -38,3 +38,6 @@ pub use template_section::TemplateSection;
 
 /// What the names of variables that set a key begin with; `__` stands between section and key.
 pub const VARIABLES: &str = "DEPLOY_CFG__";
+
+/// The tables that are written several times: `[[group]]`.
+const ARRAYS: [&str; 4] = ["group", "template", "check", "step"];

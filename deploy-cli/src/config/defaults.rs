@@ -159,8 +159,8 @@ fn fill(values: &mut Dict, table: &[&str], unset: &Unset) {
         }
         return;
     };
-    let is_array = ["group", "check", "step"].contains(first);
-    if !values.contains_key(*first) && (is_array || OPTIONAL.contains(first)) {
+    let may_be_absent = super::ARRAYS.contains(first) || OPTIONAL.contains(first);
+    if !values.contains_key(*first) && may_be_absent {
         return;
     }
     match values.entry((*first).to_owned()).or_insert_with(|| value(&Dict::new())) {

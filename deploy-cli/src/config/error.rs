@@ -135,6 +135,7 @@ pub(super) fn show_key(key: &[String]) -> String {
     let mut shown = String::new();
     let mut rest = key;
     if let [table, index, more @ ..] = key
+        && super::ARRAYS.contains(&table.as_str())
         && let Ok(index) = index.parse::<usize>()
     {
         shown = format!("[[{table}]] #{}", index + 1);
