@@ -1,4 +1,5 @@
-//! How a session comes to be, step by step, in the thread that will own it.
+//! How a session comes to be, step by step, in a thread of its own: names are resolved, and agents
+//! and people's tokens asked, by calls that block.
 
 use std::{
     fs::File,
@@ -68,12 +69,21 @@ pub(crate) struct Recipe {
     pub timeout: Duration,
 }
 
-/// A session that is logged in.
+/// A session that is logged in. It has no channels yet.
 pub(crate) struct Opened {
     // The session is dropped before its wire: keep this order.
     pub session: Session,
     pub wire: Wire,
-    _proxy: Option<Proxy>,
+    pub proxy: Option<Proxy>,
+}
+
+/// The socket that a session uses, and does not own: its owner outlives it.
+struct Lent(RawFd);
+
+impl AsRawFd for Lent {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0
+    }
 }
 
 impl Recipe {
@@ -91,10 +101,9 @@ impl Recipe {
             }
         };
         let broken = |error: io::Error| ConnectError::Local(error.to_string());
-        let copy = wire.as_fd().try_clone_to_owned().map_err(broken)?;
-        set_nonblocking(&copy).map_err(broken)?;
+        set_nonblocking(wire.as_fd()).map_err(broken)?;
         let mut session = Session::new().map_err(|e| ConnectError::Protocol(e.to_string()))?;
-        session.set_tcp_stream(copy);
+        session.set_tcp_stream(Lent(wire.as_raw_fd()));
         session.set_blocking(false);
 
         let known = KnownHosts::read(&host.known_hosts, host.revoked_keys.as_deref())?;
@@ -120,7 +129,7 @@ impl Recipe {
         let patience = Patience { deadline: Instant::now() + timeout, ..patience };
         auth::log_in(&session, &host, &patience)?;
         drop(patience);
-        Ok(Opened { session, wire, _proxy: proxy })
+        Ok(Opened { session, wire, proxy })
     }
 }
 
@@ -271,7 +280,7 @@ fn set(session: &Session, kind: MethodType, list: &[String]) -> Result<(), Conne
         .map_err(|error| ConnectError::Protocol(error.message().to_owned()))
 }
 
-fn set_nonblocking(fd: &OwnedFd) -> io::Result<()> {
+fn set_nonblocking(fd: BorrowedFd<'_>) -> io::Result<()> {
     use nix::fcntl::{FcntlArg, OFlag, fcntl};
     let flags = OFlag::from_bits_retain(fcntl(fd, FcntlArg::F_GETFL)?);
     fcntl(fd, FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK))?;
@@ -281,7 +290,7 @@ fn set_nonblocking(fd: &OwnedFd) -> io::Result<()> {
 /// A ProxyCommand that runs, in a process group of its own: a Ctrl-C at the terminal must not cut
 /// the link that the run still needs. It cannot ask anything there. Dropped, the group is killed.
 #[derive(Debug)]
-struct Proxy {
+pub(crate) struct Proxy {
     child: Child,
     complaints: File,
 }
