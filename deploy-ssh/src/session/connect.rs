@@ -22,9 +22,12 @@ use ssh2::{MethodType, Session};
 
 use super::{
     auth::{self, is_hang_up},
+    distrust::Distrust,
     driver::{is_waiting, wait_for},
     error::ConnectError,
-    known_hosts::KnownHosts,
+    file_memo::FileMemo,
+    key_file::KeyFile,
+    known_hosts::{KnownHost, KnownHosts},
     ssh_config::{AddressFamily, HostConfig},
 };
 
@@ -66,7 +69,24 @@ pub(crate) enum Route {
 pub(crate) struct Recipe {
     pub host: Arc<HostConfig>,
     pub route: Route,
+    pub ground: Arc<Ground>,
     pub timeout: Duration,
+}
+
+/// What all connections read: each file once.
+#[derive(Debug, Default)]
+pub(crate) struct Ground {
+    known_hosts: FileMemo<Result<KnownHosts, Distrust>>,
+    keys: FileMemo<KeyFile>,
+}
+
+impl Ground {
+    fn known_hosts(&self, host: &HostConfig) -> Arc<Result<KnownHosts, Distrust>> {
+        let mut files = host.known_hosts.clone();
+        files.extend(host.revoked_keys.clone());
+        let read = || KnownHosts::read(&host.known_hosts, host.revoked_keys.as_deref());
+        self.known_hosts.get(&files, read)
+    }
 }
 
 /// A session that is logged in. It has no channels yet.
@@ -90,7 +110,7 @@ impl Recipe {
     /// Connects, checks the host's key and logs in. Blocks for at most twice the timeout;
     /// `given_up` ends it sooner.
     pub(crate) fn follow(self, given_up: &dyn Fn() -> bool) -> Result<Opened, ConnectError> {
-        let Self { host, route, timeout } = self;
+        let Self { host, route, ground, timeout } = self;
         let deadline = Instant::now() + timeout;
         let (wire, proxy) = match route {
             Route::Direct => (Wire::Tcp(dial(&host, deadline)?), None),
@@ -106,7 +126,10 @@ impl Recipe {
         session.set_tcp_stream(Lent(wire.as_raw_fd()));
         session.set_blocking(false);
 
-        let known = KnownHosts::read(&host.known_hosts, host.revoked_keys.as_deref())?;
+        let known = ground.known_hosts(&host);
+        let known = known.as_ref().as_ref().map_err(Clone::clone)?;
+        let identity = host.identity();
+        let known = known.about(&identity.known_as);
         prefer(&session, &host, &known)?;
         let address = host.address();
         let patience =
@@ -124,10 +147,10 @@ impl Recipe {
         let Some((blob, _)) = session.host_key() else {
             return Err(ConnectError::Protocol("the host showed no key".to_owned()));
         };
-        known.verify(&host.identity(), blob)?;
+        known.verify(&identity, blob)?;
         // An agent may ask a person to touch a token: that has a time of its own.
         let patience = Patience { deadline: Instant::now() + timeout, ..patience };
-        auth::log_in(&session, &host, &patience)?;
+        auth::log_in(&session, &host, &ground.keys, &patience)?;
         drop(patience);
         Ok(Opened { session, wire, proxy })
     }
@@ -227,9 +250,8 @@ fn dial(host: &HostConfig, deadline: Instant) -> Result<TcpStream, ConnectError>
 /// Says which algorithms are wanted: what ssh is configured for, as far as libssh2 knows it, with
 /// the types of host key that are known first, so that a host is not taken for another one.
 /// Certificates are asked for where there is an authority to check them by, and come before all.
-fn prefer(session: &Session, host: &HostConfig, known: &KnownHosts) -> Result<(), ConnectError> {
-    let known_as = host.known_as();
-    let (types, certified) = (known.types(&known_as), known.has_authority(&known_as));
+fn prefer(session: &Session, host: &HostConfig, known: &KnownHost<'_>) -> Result<(), ConnectError> {
+    let (types, certified) = (known.types(), known.has_authority());
     let mut keys = common(session, MethodType::HostKey, &host.host_key_algorithms)?;
     let is_certificate = |key: &str| key.contains("-cert-v0");
     keys.retain(|key| certified || !is_certificate(key));

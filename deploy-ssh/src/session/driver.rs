@@ -10,6 +10,7 @@ mod channel;
 mod guarded;
 mod room;
 mod socket;
+mod starting;
 
 use std::{
     collections::VecDeque,
@@ -28,7 +29,7 @@ use std::{
 };
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use ssh2::{BlockDirections, Channel, Session};
+use ssh2::{BlockDirections, Session};
 use tokio::{
     io::duplex,
     sync::{mpsc, oneshot},
@@ -40,6 +41,7 @@ use self::{
     channel::{Ends, Pump, Turn, would_block},
     room::Room,
     socket::Socket,
+    starting::{Job, Starting, is_channels_own},
 };
 use super::{
     connect::{Opened, Proxy, Recipe},
@@ -54,12 +56,6 @@ const PIPE: usize = 256 * 1024;
 const STACK: usize = 512 * 1024;
 /// How long until a close that is not answered is looked at again.
 const CLOSING: Duration = Duration::from_millis(100);
-
-/// What a session is asked to do. Each is a channel to open.
-enum Job {
-    Exec { command: String, ends: Ends, reply: oneshot::Sender<Result<(), String>> },
-    Dial { host: String, port: u16, ends: Ends, reply: oneshot::Sender<Result<(), DialError>> },
-}
 
 /// What both sides know of a connection.
 #[derive(Debug)]
@@ -186,12 +182,6 @@ impl Connection {
     }
 }
 
-/// A channel on its way to being open.
-struct Starting {
-    job: Job,
-    channel: Option<Channel>,
-}
-
 struct Driver {
     // Channels are dropped before the session, the session before its socket: keep this order.
     pumps: Vec<Pump>,
@@ -290,10 +280,8 @@ impl Driver {
     /// Opens the next channel, one at a time: libssh2 keeps that state in the session. Says
     /// whether one was finished.
     fn start(&mut self) -> Result<bool, String> {
-        let Some(mut starting) = self
-            .starting
-            .take()
-            .or_else(|| self.waiting.pop_front().map(|job| Starting { job, channel: None }))
+        let Some(mut starting) =
+            self.starting.take().or_else(|| self.waiting.pop_front().map(Starting::new))
         else {
             return Ok(false);
         };
@@ -365,58 +353,6 @@ impl Driver {
     fn say_goodbye(&self) {
         let _ = self.session.disconnect(None, "done", None);
     }
-}
-
-impl Starting {
-    /// Goes on as far as possible; "would block" is an error here.
-    fn advance(&mut self, session: &Session) -> Result<Channel, ssh2::Error> {
-        let channel = match (self.channel.take(), &self.job) {
-            (Some(channel), _) => channel,
-            (None, Job::Exec { .. }) => session.channel_session()?,
-            (None, Job::Dial { host, port, .. }) => {
-                return session.channel_direct_tcpip(host, *port, None);
-            }
-        };
-        let Job::Exec { command, .. } = &self.job else { return Ok(channel) };
-        let mut channel = channel;
-        match channel.exec(command) {
-            Ok(()) => Ok(channel),
-            Err(error) => {
-                self.channel = Some(channel);
-                Err(error)
-            }
-        }
-    }
-
-    fn succeed(self, channel: Channel) -> Pump {
-        match self.job {
-            Job::Exec { ends, reply, .. } => {
-                let _ = reply.send(Ok(()));
-                Pump::new(channel, ends)
-            }
-            Job::Dial { ends, reply, .. } => {
-                let _ = reply.send(Ok(()));
-                Pump::new(channel, ends)
-            }
-        }
-    }
-
-    fn fail(self, error: &ssh2::Error) {
-        match self.job {
-            Job::Exec { reply, .. } => {
-                let _ = reply.send(Err(error.message().to_owned()));
-            }
-            Job::Dial { host, port, reply, .. } => {
-                let _ = reply.send(Err(DialError::refused(&host, port, error.message())));
-            }
-        }
-    }
-}
-
-/// Whether an error leaves the session itself whole: the server refused the channel or the command.
-fn is_channels_own(error: &ssh2::Error) -> bool {
-    const REFUSED: [i32; 3] = [-21, -22, -23]; // CHANNEL_FAILURE, REQUEST_DENIED, CHANNEL_UNKNOWN
-    matches!(error.code(), ssh2::ErrorCode::Session(code) if REFUSED.contains(&code))
 }
 
 /// Waits until `wire` is ready for what the session waits for, or until `deadline`.
