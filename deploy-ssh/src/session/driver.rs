@@ -51,7 +51,7 @@ use super::{
 };
 
 /// How much an in-memory pipe holds.
-const PIPE: usize = 256 * 1024;
+const PIPE: usize = 64 * 1024;
 /// The stack of a thread that connects: libssh2 and OpenSSL need little, getaddrinfo some more.
 const STACK: usize = 512 * 1024;
 /// How long until a close that is not answered is looked at again.
