@@ -9,6 +9,7 @@ mod plan_view;
 mod progress;
 mod summary_view;
 mod teller;
+mod ticker;
 mod verdict;
 
 pub use command::{CommandReporter, Heard, command_lines, heard_lines};

@@ -1,6 +1,6 @@
 //! Sessions: long-lived shells on hosts over SSH, or on this machine.
 //!
-//! One thread owns one libssh2 session ([`Sessions`] keeps one a target), and one long-lived `sh`
+//! One task owns one libssh2 session ([`Sessions`] keeps one a target), and one long-lived `sh`
 //! runs [`Script`]s as framed steps. The design is told in `docs/sessions.md`.
 
 mod auth;
@@ -12,10 +12,12 @@ mod dial;
 mod distrust;
 mod driver;
 mod error;
+mod file_memo;
 mod frame;
 mod host;
 mod host_cert;
 mod input;
+mod key_file;
 mod known_hosts;
 mod link;
 mod local;

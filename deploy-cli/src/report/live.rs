@@ -6,7 +6,6 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
 };
 
 use deploy_core::{
@@ -20,20 +19,19 @@ use super::{
     plan_view::count,
     progress::Tally,
     teller::{Teller, stage_name},
+    ticker::Ticker,
 };
 use crate::ui::Ui;
 
 /// The most hosts that have a line at once; the bars count all.
 const LINES: usize = 12;
 
-/// How often what is under way moves.
-const TICK: Duration = Duration::from_millis(250);
-
 /// Draws on standard error, and takes it all away at the end.
 #[derive(Debug)]
 pub struct LiveReporter {
     ui: Ui,
     screen: Screen,
+    ticker: Ticker,
     teller: Teller,
     groups: BTreeMap<GroupName, ProgressBar>,
     /// What all hosts are at together: being asked, or fetching.
@@ -109,6 +107,7 @@ impl LiveReporter {
             teller: Teller::new(ui.clone()),
             ui,
             screen,
+            ticker: Ticker::new(),
             groups: BTreeMap::new(),
             together: None,
             asked: 0,
@@ -147,7 +146,7 @@ impl LiveReporter {
             return;
         }
         let bar = self.add(ProgressBar::new_spinner().with_message(message));
-        bar.enable_steady_tick(TICK);
+        self.ticker.add(&bar);
         self.together = Some(bar);
     }
 
@@ -174,7 +173,7 @@ impl LiveReporter {
                 .with_prefix(target.to_string())
                 .with_message(name);
             let bar = self.add(bar);
-            bar.enable_steady_tick(TICK);
+            self.ticker.add(&bar);
             self.lines.insert(target.clone(), bar);
         }
     }

@@ -19,6 +19,8 @@ pub(super) struct Progress {
     acts: usize,
     groups: BTreeMap<GroupName, GroupProgress>,
     targets: BTreeMap<Target, TargetProgress>,
+    /// How many have fetched, of those that fetch and have not failed.
+    fetched: (usize, usize),
 }
 
 #[derive(Debug, Clone)]
@@ -26,7 +28,8 @@ struct GroupProgress {
     batches: Vec<Vec<Target>>,
     /// The checks, and steps after them, that a target passes before it is healthy.
     passes: BTreeSet<String>,
-    size: usize,
+    /// Kept up with each event: counting anew each time would cost the square of the fleet.
+    tally: Tally,
 }
 
 #[derive(Debug, Clone)]
@@ -63,21 +66,17 @@ impl Progress {
         match kind {
             EventKind::Planned { plan } => self.plan(plan),
             EventKind::StageStarted { target, stage: Stage::Fetch, .. } => {
-                if let Some(target) = self.targets.get_mut(target) {
-                    target.fetching = true;
-                }
+                self.change(target, |target| target.fetching = true);
             }
             EventKind::StageFinished { target, stage, detail, rolling_back, outcome } => {
                 // On the way back of a deploy nothing arrives.
                 let forward = self.back || !rolling_back;
-                if forward && let Some(target) = self.targets.get_mut(target) {
-                    target.finished(*stage, detail.as_deref(), outcome);
+                if forward {
+                    self.change(target, |t| t.finished(*stage, detail.as_deref(), outcome));
                 }
             }
             EventKind::TargetFinished { target, end } => {
-                if let Some(target) = self.targets.get_mut(target) {
-                    target.failed |= end.is_failure();
-                }
+                self.change(target, |target| target.failed |= end.is_failure());
             }
             _ => {}
         }
@@ -96,17 +95,41 @@ impl Progress {
                 .iter()
                 .map(|batch| batch.iter().map(|change| change.target.clone()).collect())
                 .collect();
-            let size = batches.iter().map(Vec::len).sum::<usize>() + group.lost.len();
-            let group_progress = GroupProgress { batches, passes: passes(plan, group), size };
-            self.groups.insert(group.name.clone(), group_progress);
+            let (passes, tally) = (passes(plan, group), Tally::default());
+            self.groups.insert(group.name.clone(), GroupProgress { batches, passes, tally });
             for change in group.batches.iter().flatten() {
-                self.targets.insert(change.target.clone(), TargetProgress::new(group, change));
+                self.add(&change.target, TargetProgress::new(group, change));
             }
             for lost in &group.lost {
                 let lost_target = TargetProgress { failed: true, ..TargetProgress::of(group) };
-                self.targets.insert(lost.target.clone(), lost_target);
+                self.add(&lost.target, lost_target);
             }
         }
+    }
+
+    fn add(&mut self, target: &Target, progress: TargetProgress) {
+        if let Some(group) = self.groups.get_mut(&progress.group) {
+            let (healthy, failed) = progress.counts(&group.passes, self.acts);
+            group.tally.healthy += healthy;
+            group.tally.failed += failed;
+            group.tally.of += 1;
+        }
+        self.targets.insert(target.clone(), progress);
+    }
+
+    /// Changes what is known of a target, and the sums with it.
+    fn change(&mut self, target: &Target, change: impl FnOnce(&mut TargetProgress)) {
+        let Some(target) = self.targets.get_mut(target) else { return };
+        let Some(group) = self.groups.get_mut(&target.group) else { return };
+        let (healthy, failed) = target.counts(&group.passes, self.acts);
+        let (done, of) = target.fetches();
+        change(target);
+        let tally = &mut group.tally;
+        let (now_healthy, now_failed) = target.counts(&group.passes, self.acts);
+        tally.healthy = tally.healthy + now_healthy - healthy;
+        tally.failed = tally.failed + now_failed - failed;
+        let (now_done, now_of) = target.fetches();
+        self.fetched = (self.fetched.0 + now_done - done, self.fetched.1 + now_of - of);
     }
 
     /// Whether the plan is known.
@@ -146,10 +169,7 @@ impl Progress {
 
     /// How far a group is.
     pub(super) fn group(&self, name: &GroupName) -> Tally {
-        let members = self.targets.iter().filter(|(_, target)| target.group == *name);
-        let mut tally = self.tally(members.map(|(target, _)| target));
-        tally.of = self.groups.get(name).map_or(0, |group| group.size);
-        tally
+        self.groups.get(name).map_or_else(Tally::default, |group| group.tally)
     }
 
     /// How far the named targets are.
@@ -157,24 +177,18 @@ impl Progress {
         let mut tally = Tally::default();
         for progress in targets.into_iter().filter_map(|target| self.targets.get(target)) {
             tally.of += 1;
-            tally.failed += usize::from(progress.failed);
-            tally.healthy += usize::from(!progress.failed && self.is_healthy(progress));
+            let Some(group) = self.groups.get(&progress.group) else { continue };
+            let (healthy, failed) = progress.counts(&group.passes, self.acts);
+            tally.healthy += healthy;
+            tally.failed += failed;
         }
         tally
-    }
-
-    fn is_healthy(&self, target: &TargetProgress) -> bool {
-        let passes = self.groups.get(&target.group).map(|group| &group.passes);
-        let acted = target.switched && target.acted >= self.acts;
-        target.is_empty
-            || (target.stays || acted) && passes.is_none_or(|all| all.is_subset(&target.passed))
     }
 
     /// How many targets have the version beside the live one, of those that fetch it and have not
     /// failed.
     pub(super) fn fetched(&self) -> (usize, usize) {
-        let fetching = self.targets.values().filter(|t| t.fetching && !t.failed);
-        fetching.fold((0, 0), |(done, of), t| (done + usize::from(t.fetched), of + 1))
+        self.fetched
     }
 }
 
@@ -198,6 +212,19 @@ impl TargetProgress {
         let switched = !matches!(work, Work::Nothing | Work::Move);
         let stays = work == Work::Nothing;
         Self { switched, stays, is_empty: stays && change.to.is_none(), ..Self::of(group) }
+    }
+
+    /// What it adds to the healthy and to the failed.
+    fn counts(&self, passes: &BTreeSet<String>, acts: usize) -> (usize, usize) {
+        let acted = self.switched && self.acted >= acts;
+        let is_healthy = self.is_empty || (self.stays || acted) && passes.is_subset(&self.passed);
+        (usize::from(is_healthy && !self.failed), usize::from(self.failed))
+    }
+
+    /// What it adds to those that have fetched, and to those that fetch.
+    fn fetches(&self) -> (usize, usize) {
+        let counts = self.fetching && !self.failed;
+        (usize::from(counts && self.fetched), usize::from(counts))
     }
 
     fn finished(&mut self, stage: Stage, detail: Option<&str>, outcome: &StageOutcome) {
@@ -306,6 +333,8 @@ mod tests {
         for (stage, detail, healthy) in way {
             progress.apply(&done("h1", stage, detail, false));
             assert_eq!(progress.group(&group).healthy, healthy, "{stage} {detail:?}");
+            let anew = progress.tally(progress.batch(&group, 0));
+            assert_eq!(progress.group(&group), anew, "{stage} {detail:?}");
         }
         // What goes back does not arrive.
         for (stage, detail) in [

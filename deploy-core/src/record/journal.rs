@@ -19,11 +19,12 @@ const LONGEST_LINE: u64 = 64 << 20;
 
 /// Writes the events of a run into a file, one JSON object a line.
 ///
-/// An event is written when the engine syncs, which it does before it acts on what it told; so the
-/// intent of a step is on disk before the step begins. All events that came together are written
-/// and synced (`fdatasync`) at once: with hundreds of hosts at work, the steps that wait for one
-/// sync share the next, and the disk never throttles the run. Events that begin or end nothing are
-/// written without a sync.
+/// Events are written when the engine has told all that came together. They are synced
+/// (`fdatasync`) before a step begins whose intent is among them; so the intent of a step is on
+/// disk before the step begins. With hundreds of hosts at work, the steps that wait for one sync
+/// share the next, and the disk never throttles the run. What ends is on disk with the next intent,
+/// and at the end of the run; until then only a crash of the whole machine can lose it. Events that
+/// begin or end nothing are written without a sync.
 #[derive(Debug)]
 pub struct Journal {
     file: File,
@@ -42,6 +43,11 @@ impl Journal {
             self.file.write_all(&self.pending)?;
             self.pending.clear();
         }
+        Ok(())
+    }
+
+    fn make_durable(&mut self) -> io::Result<()> {
+        self.write()?;
         if std::mem::take(&mut self.boundary) {
             self.file.sync_data()?;
         }
@@ -58,15 +64,19 @@ impl Observer for Journal {
         Ok(())
     }
 
-    fn sync(&mut self) -> Result<(), ObserveError> {
+    fn flush(&mut self) -> Result<(), ObserveError> {
         self.write().map_err(|e| ObserveError(e.into()))
+    }
+
+    fn sync(&mut self) -> Result<(), ObserveError> {
+        self.make_durable().map_err(|e| ObserveError(e.into()))
     }
 }
 
 impl Drop for Journal {
     fn drop(&mut self) {
         // Whoever needs to know calls `sync`; this is for a run that was abandoned.
-        let _ = self.write();
+        let _ = self.make_durable();
     }
 }
 

@@ -30,9 +30,18 @@ pub trait Observer: Send {
     /// cannot draw returns `Ok`.
     fn observe(&mut self, event: &Event) -> Result<(), ObserveError>;
 
-    /// Makes durable what was observed. The engine calls it after one or more events and before it
-    /// acts on them: an intent is on disk before its step begins. Whoever keeps nothing need not
-    /// implement it.
+    /// Hands on what was observed, to whoever reads the record while the run goes on. The engine
+    /// calls it after one or more events that no step waits for, such as the end of a step. Whoever
+    /// keeps nothing back need not implement it.
+    ///
+    /// # Errors
+    /// As for [`observe`](Self::observe).
+    fn flush(&mut self) -> Result<(), ObserveError> {
+        Ok(())
+    }
+
+    /// Makes durable what was observed. The engine calls it before a step begins whose intent was
+    /// among it, and at the end of the run. Whoever keeps nothing need not implement it.
     ///
     /// # Errors
     /// As for [`observe`](Self::observe).

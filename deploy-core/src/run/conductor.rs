@@ -96,9 +96,13 @@ impl<'a> Conductor<'a> {
         }
     }
 
-    /// Syncs the intents, and then lets their steps begin.
+    /// Syncs the intents, and then lets their steps begin. What no step waits for is written alone.
     fn settle(&mut self) {
-        self.ledger.sync();
+        if self.granted.is_empty() && self.finish.is_none() {
+            self.ledger.flush();
+        } else {
+            self.ledger.sync();
+        }
         if self.ledger.is_lost() && !self.journal_lost {
             self.journal_lost = true;
             self.stopped(StopCause::JournalLost);

@@ -6,6 +6,14 @@ use tokio::time::Instant;
 
 use crate::record::{Clock, Event, EventKind, Observer, Summary};
 
+/// How far the last event has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Told,
+    HandedOn,
+    Durable,
+}
+
 /// Numbers and times events, tells them to the observers, and adds them up.
 pub(super) struct Ledger {
     clock: Arc<dyn Clock>,
@@ -13,7 +21,7 @@ pub(super) struct Ledger {
     next: u64,
     observers: Vec<Box<dyn Observer>>,
     lost: bool,
-    dirty: bool,
+    state: State,
     summary: Summary,
 }
 
@@ -27,21 +35,30 @@ impl Ledger {
     pub(super) fn new(clock: Arc<dyn Clock>, observers: Vec<Box<dyn Observer>>) -> Self {
         let started = Instant::now();
         let summary = Summary::default();
-        Self { clock, started, next: 0, observers, lost: false, dirty: false, summary }
+        Self { clock, started, next: 0, observers, lost: false, state: State::Durable, summary }
     }
 
     pub(super) fn emit(&mut self, kind: EventKind) {
         let event =
             Event { seq: self.next, at: self.clock.now(), elapsed: self.started.elapsed(), kind };
         self.next += 1;
-        self.dirty = true;
+        self.state = State::Told;
         self.summary.apply(&event);
         self.each(|observer| observer.observe(&event).is_ok());
     }
 
+    /// Hands on what was emitted.
+    pub(super) fn flush(&mut self) {
+        if self.state == State::Told {
+            self.state = State::HandedOn;
+            self.each(|observer| observer.flush().is_ok());
+        }
+    }
+
     /// Makes durable what was emitted.
     pub(super) fn sync(&mut self) {
-        if std::mem::take(&mut self.dirty) {
+        if self.state != State::Durable {
+            self.state = State::Durable;
             self.each(|observer| observer.sync().is_ok());
         }
     }

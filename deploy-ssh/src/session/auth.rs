@@ -1,15 +1,17 @@
 //! The login: keys of the agent, then key files. Nothing asks for a password.
 
 use std::{
-    fs,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
-use ssh_key::{PrivateKey, PublicKey};
+use ssh_key::PublicKey;
 
 use super::{
     connect::{Patience, Stop},
     error::ConnectError,
+    file_memo::FileMemo,
+    key_file::{KeyFile, Kind},
     ssh_config::{Agent, HostConfig},
 };
 
@@ -23,9 +25,10 @@ const FROM_AGENT: usize = 5;
 pub(crate) fn log_in(
     session: &ssh2::Session,
     host: &HostConfig,
+    keys: &FileMemo<KeyFile>,
     patience: &Patience<'_>,
 ) -> Result<(), ConnectError> {
-    let mut login = Login { session, host, patience, offered: Vec::new() };
+    let mut login = Login { session, host, keys, patience, offered: Vec::new() };
     if login.without_a_key()? || login.with_the_agent()? || login.with_key_files()? {
         return Ok(());
     }
@@ -39,6 +42,7 @@ pub(crate) fn log_in(
 struct Login<'a> {
     session: &'a ssh2::Session,
     host: &'a HostConfig,
+    keys: &'a FileMemo<KeyFile>,
     patience: &'a Patience<'a>,
     /// What was tried, and how it went.
     offered: Vec<String>,
@@ -110,10 +114,11 @@ impl Login<'_> {
     }
 
     fn with_key_files(&mut self) -> Result<bool, ConnectError> {
-        for file in &self.host.identity_files.clone() {
-            let Ok(text) = fs::read_to_string(file) else { continue };
-            let shown = file.display();
-            match Kind::of(&text) {
+        for path in &self.host.identity_files {
+            let key = self.key(path);
+            let shown = path.display();
+            match key.kind {
+                Kind::Missing => continue,
                 Kind::Usable => {}
                 Kind::Encrypted => {
                     self.offered.push(format!("{shown} is encrypted; ssh-add it"));
@@ -128,10 +133,10 @@ impl Login<'_> {
                     continue;
                 }
             }
-            for public in self.certificates(file).into_iter().map(Some).chain([None]) {
+            for public in key.certificates.iter().map(Some).chain([None]) {
                 let result = self.patience.wait_until("login", || {
-                    let user = &self.host.user;
-                    self.session.userauth_pubkey_file(user, public.as_deref(), file, None)
+                    let (user, public) = (&self.host.user, public.map(PathBuf::as_path));
+                    self.session.userauth_pubkey_file(user, public, path, None)
                 });
                 match result {
                     Ok(()) if self.session.authenticated() => return Ok(true),
@@ -141,7 +146,7 @@ impl Login<'_> {
                             Stop::Failed(error) if error.code() != REFUSED => error.message(),
                             _ => "refused",
                         };
-                        let what = public.as_ref().map_or("", |_| " with its certificate");
+                        let what = public.map_or("", |_| " with its certificate");
                         self.offered.push(format!("{shown}{what}: {reason}"));
                         self.fatal(stop)?;
                     }
@@ -151,28 +156,14 @@ impl Login<'_> {
         Ok(false)
     }
 
-    /// The certificates that go with a key file: configured ones, and the one beside it.
-    fn certificates(&self, key: &Path) -> Vec<PathBuf> {
-        let mut beside = key.as_os_str().to_owned();
-        beside.push("-cert.pub");
-        let mut certificates = self.host.certificate_files.clone();
-        certificates.push(beside.into());
-        let own = public_of(key);
-        certificates.retain(|file| {
-            let text = fs::read_to_string(file).unwrap_or_default();
-            match ssh_key::Certificate::from_openssh(text.trim()) {
-                Ok(c) => own.as_ref().is_none_or(|own| own.key_data() == c.public_key()),
-                // Not every certificate can be read here, such as one that is valid for ever.
-                Err(_) => text.contains("-cert-v01@openssh.com "),
-            }
-        });
-        certificates
+    fn key(&self, path: &Path) -> Arc<KeyFile> {
+        KeyFile::at(path, &self.host.certificate_files, self.keys)
     }
 
     /// The public keys of the configured key files, as far as they can be read.
     fn configured_keys(&self) -> Vec<Vec<u8>> {
         let files = self.host.identity_files.iter();
-        files.filter_map(|file| public_of(file)?.to_bytes().ok()).collect()
+        files.filter_map(|file| self.key(file).public.as_ref()?.to_bytes().ok()).collect()
     }
 
     /// Whether the session can go on after a login that did not work.
@@ -207,61 +198,4 @@ fn name_of(blob: &[u8], comment: &str) -> String {
         .map(|key| key.fingerprint(ssh_key::HashAlg::Sha256).to_string())
         .unwrap_or_else(|_| "key".to_owned());
     if comment.is_empty() { fingerprint } else { format!("{comment} ({fingerprint})") }
-}
-
-/// The public key of a key file: beside it, or in it.
-fn public_of(file: &Path) -> Option<PublicKey> {
-    let mut beside = file.as_os_str().to_owned();
-    beside.push(".pub");
-    PublicKey::read_openssh_file(Path::new(&beside))
-        .or_else(|_| PublicKey::read_openssh_file(file))
-        .or_else(|_| PrivateKey::read_openssh_file(file).map(|key| key.public_key().clone()))
-        .ok()
-}
-
-/// What a key file is, before libssh2 says something misleading about it.
-#[derive(Debug, PartialEq, Eq)]
-enum Kind {
-    Usable,
-    Encrypted,
-    Hardware,
-    Public,
-}
-
-impl Kind {
-    fn of(text: &str) -> Self {
-        if let Ok(key) = PrivateKey::from_openssh(text) {
-            let algorithm = key.public_key().algorithm().to_string();
-            return if algorithm.starts_with("sk-") {
-                Self::Hardware
-            } else if key.is_encrypted() {
-                Self::Encrypted
-            } else {
-                Self::Usable
-            };
-        }
-        if text.contains("ENCRYPTED") {
-            Self::Encrypted
-        } else if PublicKey::from_openssh(text).is_ok() {
-            Self::Public
-        } else {
-            Self::Usable
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_encrypted_key_is_recognised_in_every_format() {
-        let pem = "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n";
-        assert_eq!(Kind::of(pem), Kind::Encrypted);
-        assert_eq!(Kind::of("-----BEGIN ENCRYPTED PRIVATE KEY-----\n"), Kind::Encrypted);
-        assert_eq!(Kind::of("-----BEGIN RSA PRIVATE KEY-----\nMII\n"), Kind::Usable);
-        let public =
-            "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIB9dG4kjRhQTtWTVzd2t27+t0DEHBPW7iOD23TUiYLio c";
-        assert_eq!(Kind::of(public), Kind::Public);
-    }
 }

@@ -1,4 +1,5 @@
-//! How a session comes to be, step by step, in the thread that will own it.
+//! How a session comes to be, step by step, in a thread of its own: names are resolved, and agents
+//! and people's tokens asked, by calls that block.
 
 use std::{
     fs::File,
@@ -21,9 +22,12 @@ use ssh2::{MethodType, Session};
 
 use super::{
     auth::{self, is_hang_up},
+    distrust::Distrust,
     driver::{is_waiting, wait_for},
     error::ConnectError,
-    known_hosts::KnownHosts,
+    file_memo::FileMemo,
+    key_file::KeyFile,
+    known_hosts::{KnownHost, KnownHosts},
     ssh_config::{AddressFamily, HostConfig},
 };
 
@@ -65,22 +69,48 @@ pub(crate) enum Route {
 pub(crate) struct Recipe {
     pub host: Arc<HostConfig>,
     pub route: Route,
+    pub ground: Arc<Ground>,
     pub timeout: Duration,
 }
 
-/// A session that is logged in.
+/// What all connections read: each file once.
+#[derive(Debug, Default)]
+pub(crate) struct Ground {
+    known_hosts: FileMemo<Result<KnownHosts, Distrust>>,
+    keys: FileMemo<KeyFile>,
+}
+
+impl Ground {
+    fn known_hosts(&self, host: &HostConfig) -> Arc<Result<KnownHosts, Distrust>> {
+        let mut files = host.known_hosts.clone();
+        files.extend(host.revoked_keys.clone());
+        let read = || KnownHosts::read(&host.known_hosts, host.revoked_keys.as_deref());
+        self.known_hosts.get(&files, read)
+    }
+}
+
+/// A session that is logged in. It has no channels yet.
 pub(crate) struct Opened {
     // The session is dropped before its wire: keep this order.
     pub session: Session,
     pub wire: Wire,
-    _proxy: Option<Proxy>,
+    pub proxy: Option<Proxy>,
+}
+
+/// The socket that a session uses, and does not own: its owner outlives it.
+struct Lent(RawFd);
+
+impl AsRawFd for Lent {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0
+    }
 }
 
 impl Recipe {
     /// Connects, checks the host's key and logs in. Blocks for at most twice the timeout;
     /// `given_up` ends it sooner.
     pub(crate) fn follow(self, given_up: &dyn Fn() -> bool) -> Result<Opened, ConnectError> {
-        let Self { host, route, timeout } = self;
+        let Self { host, route, ground, timeout } = self;
         let deadline = Instant::now() + timeout;
         let (wire, proxy) = match route {
             Route::Direct => (Wire::Tcp(dial(&host, deadline)?), None),
@@ -91,13 +121,15 @@ impl Recipe {
             }
         };
         let broken = |error: io::Error| ConnectError::Local(error.to_string());
-        let copy = wire.as_fd().try_clone_to_owned().map_err(broken)?;
-        set_nonblocking(&copy).map_err(broken)?;
+        set_nonblocking(wire.as_fd()).map_err(broken)?;
         let mut session = Session::new().map_err(|e| ConnectError::Protocol(e.to_string()))?;
-        session.set_tcp_stream(copy);
+        session.set_tcp_stream(Lent(wire.as_raw_fd()));
         session.set_blocking(false);
 
-        let known = KnownHosts::read(&host.known_hosts, host.revoked_keys.as_deref())?;
+        let known = ground.known_hosts(&host);
+        let known = known.as_ref().as_ref().map_err(Clone::clone)?;
+        let identity = host.identity();
+        let known = known.about(&identity.known_as);
         prefer(&session, &host, &known)?;
         let address = host.address();
         let patience =
@@ -115,12 +147,12 @@ impl Recipe {
         let Some((blob, _)) = session.host_key() else {
             return Err(ConnectError::Protocol("the host showed no key".to_owned()));
         };
-        known.verify(&host.identity(), blob)?;
+        known.verify(&identity, blob)?;
         // An agent may ask a person to touch a token: that has a time of its own.
         let patience = Patience { deadline: Instant::now() + timeout, ..patience };
-        auth::log_in(&session, &host, &patience)?;
+        auth::log_in(&session, &host, &ground.keys, &patience)?;
         drop(patience);
-        Ok(Opened { session, wire, _proxy: proxy })
+        Ok(Opened { session, wire, proxy })
     }
 }
 
@@ -218,9 +250,8 @@ fn dial(host: &HostConfig, deadline: Instant) -> Result<TcpStream, ConnectError>
 /// Says which algorithms are wanted: what ssh is configured for, as far as libssh2 knows it, with
 /// the types of host key that are known first, so that a host is not taken for another one.
 /// Certificates are asked for where there is an authority to check them by, and come before all.
-fn prefer(session: &Session, host: &HostConfig, known: &KnownHosts) -> Result<(), ConnectError> {
-    let known_as = host.known_as();
-    let (types, certified) = (known.types(&known_as), known.has_authority(&known_as));
+fn prefer(session: &Session, host: &HostConfig, known: &KnownHost<'_>) -> Result<(), ConnectError> {
+    let (types, certified) = (known.types(), known.has_authority());
     let mut keys = common(session, MethodType::HostKey, &host.host_key_algorithms)?;
     let is_certificate = |key: &str| key.contains("-cert-v0");
     keys.retain(|key| certified || !is_certificate(key));
@@ -271,7 +302,7 @@ fn set(session: &Session, kind: MethodType, list: &[String]) -> Result<(), Conne
         .map_err(|error| ConnectError::Protocol(error.message().to_owned()))
 }
 
-fn set_nonblocking(fd: &OwnedFd) -> io::Result<()> {
+fn set_nonblocking(fd: BorrowedFd<'_>) -> io::Result<()> {
     use nix::fcntl::{FcntlArg, OFlag, fcntl};
     let flags = OFlag::from_bits_retain(fcntl(fd, FcntlArg::F_GETFL)?);
     fcntl(fd, FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK))?;
@@ -281,7 +312,7 @@ fn set_nonblocking(fd: &OwnedFd) -> io::Result<()> {
 /// A ProxyCommand that runs, in a process group of its own: a Ctrl-C at the terminal must not cut
 /// the link that the run still needs. It cannot ask anything there. Dropped, the group is killed.
 #[derive(Debug)]
-struct Proxy {
+pub(crate) struct Proxy {
     child: Child,
     complaints: File,
 }

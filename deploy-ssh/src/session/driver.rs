@@ -1,59 +1,61 @@
-//! One thread owns one libssh2 session for its whole life.
+//! One task owns one libssh2 session, from the login to the last drop.
 //!
-//! A session is not thread-safe, nor are its channels, nor their drops: nothing outside this
-//! thread ever touches them. Work arrives as jobs; bytes travel through in-memory pipes whose
-//! thread ends are polled here, with a waker that ends the thread's `poll(2)`. The session never
-//! blocks: closing or dropping a channel of a blocking session waits for ever.
+//! A session is not thread-safe, nor are its channels, nor their drops: nothing outside of this
+//! task ever touches them. Work arrives as jobs; bytes travel through in-memory pipes whose other
+//! ends are polled here, together with the socket. The session never blocks: closing or dropping a
+//! channel of a blocking session waits for ever. What may block, from the name of the host to the
+//! login, is done before, in a thread that ends with it.
 
 mod channel;
 mod guarded;
-mod wake;
+mod room;
+mod socket;
+mod starting;
 
 use std::{
     collections::VecDeque,
-    fmt, io,
-    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
+    fmt,
+    future::{Future, poll_fn},
+    io,
+    os::fd::BorrowedFd,
+    pin::Pin,
     sync::{
         Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     thread,
     time::{Duration, Instant},
 };
 
-use nix::{
-    poll::{PollFd, PollFlags, PollTimeout, poll},
-    sys::socket::{Shutdown, shutdown},
-};
-use ssh2::{BlockDirections, Channel, Session};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use ssh2::{BlockDirections, Session};
 use tokio::{
     io::duplex,
     sync::{mpsc, oneshot},
+    time::{Sleep, sleep},
 };
 
 pub(crate) use self::{channel::would_block as is_waiting, guarded::Guarded};
 use self::{
-    channel::{Ends, Pump, would_block},
-    wake::Ear,
+    channel::{Ends, Pump, Turn, would_block},
+    room::Room,
+    socket::Socket,
+    starting::{Job, Starting, is_channels_own},
 };
 use super::{
-    connect::{Opened, Recipe},
+    connect::{Opened, Proxy, Recipe},
     dial::{DialError, Dialed},
     error::ConnectError,
     link::ShellIo,
 };
 
 /// How much an in-memory pipe holds.
-const PIPE: usize = 256 * 1024;
-/// The stack of a session's thread: libssh2 and OpenSSL need little, getaddrinfo some more.
+const PIPE: usize = 64 * 1024;
+/// The stack of a thread that connects: libssh2 and OpenSSL need little, getaddrinfo some more.
 const STACK: usize = 512 * 1024;
-
-/// What a thread is asked to do. Each is a channel to open.
-enum Job {
-    Exec { command: String, ends: Ends, reply: oneshot::Sender<Result<(), String>> },
-    Dial { host: String, port: u16, ends: Ends, reply: oneshot::Sender<Result<(), DialError>> },
-}
+/// How long until a close that is not answered is looked at again.
+const CLOSING: Duration = Duration::from_millis(100);
 
 /// What both sides know of a connection.
 #[derive(Debug)]
@@ -71,12 +73,12 @@ impl Shared {
     }
 }
 
-/// A connection that is open: the handle of its thread. Dropped, it is closed in good order.
+/// A connection that is open: the handle of its task. Dropped, it is closed in good order.
 pub(crate) struct Connection {
-    jobs: mpsc::UnboundedSender<Job>,
+    /// Nothing is an order to look what has changed.
+    jobs: mpsc::UnboundedSender<Option<Job>>,
     shared: Arc<Shared>,
-    socket: OwnedFd,
-    waker: std::task::Waker,
+    socket: Arc<Socket>,
 }
 
 impl fmt::Debug for Connection {
@@ -86,30 +88,59 @@ impl fmt::Debug for Connection {
 }
 
 impl Connection {
-    /// Connects as `recipe` says, in a thread of its own that then serves the connection.
+    /// Connects as `recipe` says, in a thread of its own. Then a task serves the connection.
     ///
     /// Dropping the future gives up; the thread ends soon after.
     pub(crate) async fn open(recipe: Recipe) -> Result<Self, ConnectError> {
         let (reply, opened) = oneshot::channel();
         thread::Builder::new()
-            .name("ssh-session".to_owned())
+            .name("ssh-connect".to_owned())
             .stack_size(STACK)
-            .spawn(move || live(recipe, reply))
+            .spawn(move || {
+                let opened = recipe.follow(&|| reply.is_closed());
+                // Nobody waits any more: it is closed as it is dropped.
+                let _ = reply.send(opened);
+            })
             .map_err(|error| ConnectError::Local(format!("cannot start a thread: {error}")))?;
-        opened.await.unwrap_or_else(|_| {
-            Err(ConnectError::Protocol("the session's thread has panicked".to_owned()))
-        })
+        let opened = opened.await.unwrap_or_else(|_| {
+            Err(ConnectError::Protocol("the thread that connects has panicked".to_owned()))
+        })?;
+        Self::serve(opened).map_err(|error| ConnectError::Local(error.to_string()))
+    }
+
+    /// Hands a session over to its task.
+    fn serve(opened: Opened) -> io::Result<Self> {
+        let Opened { session, wire, proxy } = opened;
+        let socket = Arc::new(Socket::new(wire)?);
+        let (lost, heard) = (OnceLock::new(), AtomicU64::new(0));
+        let shared = Arc::new(Shared { since: Instant::now(), heard, lost });
+        let (jobs, queue) = mpsc::unbounded_channel();
+        let driver = Driver {
+            pumps: Vec::new(),
+            starting: None,
+            session,
+            socket: socket.clone(),
+            _proxy: proxy,
+            queue,
+            waiting: VecDeque::new(),
+            is_over: false,
+            fresh: true,
+            nap: None,
+            shared: shared.clone(),
+        };
+        tokio::spawn(driver.serve());
+        Ok(Self { jobs, shared, socket })
     }
 
     /// Starts `command` on a new channel.
     pub(crate) async fn exec(&self, command: &str) -> Result<ShellIo, String> {
-        let (io, thread_io) = duplex(PIPE);
-        let (err, thread_err) = duplex(PIPE);
+        let (io, other_io) = duplex(PIPE);
+        let (err, other_err) = duplex(PIPE);
         let (guard, gone) = oneshot::channel();
         let (reply, opened) = oneshot::channel();
-        let ends = Ends { io: thread_io, err: Some(thread_err), gone };
+        let ends = Ends { io: other_io, err: Some(other_err), gone };
         let job = Job::Exec { command: command.to_owned(), ends, reply };
-        self.jobs.send(job).map_err(|_| self.why_lost())?;
+        self.jobs.send(Some(job)).map_err(|_| self.why_lost())?;
         opened.await.map_err(|_| self.why_lost())??;
         let (stdout, stdin) = tokio::io::split(Guarded::new(io, guard));
         Ok(ShellIo { stdin: Box::new(stdin), stdout: Box::new(stdout), stderr: Box::new(err) })
@@ -117,13 +148,13 @@ impl Connection {
 
     /// Opens a stream to `host` and `port` as the other side sees them.
     pub(crate) async fn dial(&self, host: &str, port: u16) -> Result<Dialed, DialError> {
-        let (io, thread_io) = duplex(PIPE);
+        let (io, other_io) = duplex(PIPE);
         let (guard, gone) = oneshot::channel();
         let (reply, opened) = oneshot::channel();
-        let ends = Ends { io: thread_io, err: None, gone };
+        let ends = Ends { io: other_io, err: None, gone };
         let lost = |()| DialError::Lost(self.why_lost());
         let job = Job::Dial { host: host.to_owned(), port, ends, reply };
-        self.jobs.send(job).map_err(|_| lost(()))?;
+        self.jobs.send(Some(job)).map_err(|_| lost(()))?;
         opened.await.map_err(|_| lost(()))??;
         Ok(Dialed::channel(Guarded::new(io, guard)))
     }
@@ -131,8 +162,8 @@ impl Connection {
     /// Shuts the socket down, whatever is going on.
     pub(crate) fn cut(&self) {
         let _ = self.shared.lost.set("given up".to_owned());
-        let _ = shutdown(self.socket.as_raw_fd(), Shutdown::Both);
-        self.waker.wake_by_ref();
+        self.socket.shut_down();
+        let _ = self.jobs.send(None);
     }
 
     /// Why it was lost, if it was.
@@ -151,118 +182,112 @@ impl Connection {
     }
 }
 
-/// The life of a session's thread: connect, serve, close.
-fn live(recipe: Recipe, reply: oneshot::Sender<Result<Connection, ConnectError>>) {
-    let opened = match recipe.follow(&|| reply.is_closed()) {
-        Ok(opened) => opened,
-        Err(error) => return drop(reply.send(Err(error))),
-    };
-    let shared =
-        Arc::new(Shared { since: Instant::now(), heard: AtomicU64::new(0), lost: OnceLock::new() });
-    let (jobs, queue) = mpsc::unbounded_channel();
-    let prepared = Ear::new().and_then(|ear| Ok((opened.wire.as_fd().try_clone_to_owned()?, ear)));
-    let (socket, ear) = match prepared {
-        Ok(prepared) => prepared,
-        Err(error) => return drop(reply.send(Err(ConnectError::Local(error.to_string())))),
-    };
-    let connection = Connection { jobs, shared: shared.clone(), socket, waker: ear.waker() };
-    let driver = Driver {
-        opened,
-        ear,
-        queue,
-        waiting: VecDeque::new(),
-        starting: None,
-        pumps: Vec::new(),
-        shared: shared.clone(),
-    };
-    if reply.send(Ok(connection)).is_ok() {
-        driver.serve();
-    }
-}
-
-/// A channel on its way to being open.
-struct Starting {
-    job: Job,
-    channel: Option<Channel>,
-}
-
 struct Driver {
     // Channels are dropped before the session, the session before its socket: keep this order.
     pumps: Vec<Pump>,
     starting: Option<Starting>,
-    opened: Opened,
-    ear: Ear,
-    queue: mpsc::UnboundedReceiver<Job>,
+    session: Session,
+    socket: Arc<Socket>,
+    _proxy: Option<Proxy>,
+    queue: mpsc::UnboundedReceiver<Option<Job>>,
     waiting: VecDeque<Job>,
+    /// Whether there will be no more jobs.
+    is_over: bool,
+    /// Whether the socket, or what libssh2 has read from it, may hold something new.
+    fresh: bool,
+    /// Until when a close that is not answered may wait.
+    nap: Option<Pin<Box<Sleep>>>,
     shared: Arc<Shared>,
 }
 
+impl Drop for Driver {
+    fn drop(&mut self) {
+        let _ = self.shared.lost.set("the connection is closed".to_owned());
+        // Every call of libssh2 then fails at once, drops included.
+        self.socket.shut_down();
+    }
+}
+
 impl Driver {
-    fn serve(mut self) {
-        let waker = self.ear.waker();
-        let mut cx = Context::from_waker(&waker);
-        let reason = loop {
-            self.ear.clear();
-            let closed = self.take_jobs(&mut cx);
-            let mut busy = match self.pump(&mut cx) {
-                Ok(busy) => busy,
-                Err(reason) => break reason,
-            };
-            match self.start() {
-                Ok(progress) => busy |= progress,
-                Err(reason) => break reason,
-            }
-            if closed && self.pumps.is_empty() && self.starting.is_none() {
-                self.say_goodbye();
-                break "closed".to_owned();
-            }
-            match self.wait(busy) {
-                Ok(()) => {}
-                Err(reason) => break reason,
-            }
-            if let Some(reason) = self.shared.lost.get() {
-                break reason.clone();
-            }
-        };
+    /// Serves until the handle is dropped and all channels are closed, or the link is lost.
+    async fn serve(mut self) {
+        let reason = poll_fn(|cx| self.poll(cx)).await;
         let _ = self.shared.lost.set(reason);
-        // A socket that is shut down makes every libssh2 call fail at once, drops included.
-        let _ = shutdown(self.opened.wire.as_fd().as_raw_fd(), Shutdown::Both);
     }
 
-    /// Takes new jobs; says whether there will be no more.
-    fn take_jobs(&mut self, cx: &mut Context<'_>) -> bool {
+    /// Does what can be done now. Ready when there is nothing left to do, with the reason.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<String> {
         loop {
+            self.take_jobs(cx);
+            let step = self.pump(cx).and_then(|moved| Ok(moved | self.start()?));
+            let busy = match step {
+                Ok(busy) => busy,
+                Err(reason) => return Poll::Ready(reason),
+            };
+            if let Some(reason) = self.shared.lost.get() {
+                return Poll::Ready(reason.clone());
+            }
+            if self.is_over && self.pumps.is_empty() && self.starting.is_none() {
+                self.say_goodbye();
+                return Poll::Ready("closed".to_owned());
+            }
+            if busy {
+                // Others have their turn before there is more.
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            if let Err(reason) = ready!(self.wait(cx)) {
+                return Poll::Ready(reason);
+            }
+        }
+    }
+
+    /// Takes new jobs.
+    fn take_jobs(&mut self, cx: &mut Context<'_>) {
+        while !self.is_over {
             match self.queue.poll_recv(cx) {
-                Poll::Ready(Some(job)) => self.waiting.push_back(job),
-                Poll::Ready(None) => return self.waiting.is_empty(),
-                Poll::Pending => return false,
+                Poll::Ready(Some(job)) => self.waiting.extend(job),
+                Poll::Ready(None) => self.is_over = true,
+                Poll::Pending => break,
             }
         }
     }
 
     fn pump(&mut self, cx: &mut Context<'_>) -> Result<bool, String> {
+        let count = self.pumps.len();
+        if count == 0 {
+            return Ok(false);
+        }
+        let mut room = Room::take();
+        let mut turn = Turn { cx, room: &mut room, fresh: self.fresh };
         let mut busy = false;
         for pump in &mut self.pumps {
-            match pump.turn(cx) {
+            match pump.turn(&mut turn) {
                 Ok(more) => busy |= more,
                 Err(channel::Fatal) => return Err(self.last_error()),
             }
         }
+        self.fresh = turn.fresh;
         self.pumps.retain(|pump| !pump.is_done());
+        if self.pumps.len() < count {
+            // A close reads until it is agreed to, and what it met on the way was others'.
+            self.fresh = true;
+            busy = true;
+        }
         Ok(busy)
     }
 
     /// Opens the next channel, one at a time: libssh2 keeps that state in the session. Says
     /// whether one was finished.
     fn start(&mut self) -> Result<bool, String> {
-        let Some(mut starting) = self
-            .starting
-            .take()
-            .or_else(|| self.waiting.pop_front().map(|job| Starting { job, channel: None }))
+        let Some(mut starting) =
+            self.starting.take().or_else(|| self.waiting.pop_front().map(Starting::new))
         else {
             return Ok(false);
         };
-        match starting.advance(&self.opened.session) {
+        // Its answers are read among those of others.
+        self.fresh = true;
+        match starting.advance(&self.session) {
             Ok(channel) => {
                 self.pumps.push(starting.succeed(channel));
                 Ok(true)
@@ -280,100 +305,54 @@ impl Driver {
         }
     }
 
-    /// Waits until the socket or a caller has something new.
-    fn wait(&self, busy: bool) -> Result<(), String> {
-        let mut wanted = PollFlags::empty();
-        let blocked = self.opened.session.block_directions();
-        if matches!(blocked, BlockDirections::Outbound | BlockDirections::Both) {
-            wanted |= PollFlags::POLLOUT;
+    /// Ready when the socket has something new, or takes more; callers wake the task themselves.
+    fn wait(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), String>> {
+        let broken = |error: io::Error| Poll::Ready(Err(format!("wait for the socket: {error}")));
+        let mut ready = false;
+        if self.pumps.is_empty() && self.starting.is_none() {
+            // Nobody reads, so nobody else would see the end.
+            return self.socket.poll_end(cx).map(|_| Err("the connection was closed".to_owned()));
         }
-        let closing = self.pumps.iter().any(Pump::is_closing);
         if self.starting.is_some() || self.pumps.iter().any(Pump::wants_input) {
-            wanted |= PollFlags::POLLIN;
+            match self.socket.poll_input(cx) {
+                Poll::Ready(Ok(())) => {
+                    self.shared.hear();
+                    ready = true;
+                }
+                Poll::Ready(Err(error)) => return broken(error),
+                Poll::Pending => {}
+            }
         }
-        let wire = self.opened.wire.as_fd();
-        let ear = self.ear.fd();
-        let mut fds = [PollFd::new(wire, wanted), PollFd::new(ear.as_fd(), PollFlags::POLLIN)];
-        let timeout = match (busy, closing) {
-            (true, _) => PollTimeout::ZERO,
-            (false, true) => PollTimeout::from(100_u8),
-            (false, false) => PollTimeout::from(30_000_u16),
-        };
-        match poll(&mut fds, timeout) {
-            Ok(_) | Err(nix::errno::Errno::EINTR) => {}
-            Err(error) => return Err(format!("poll: {error}")),
+        let blocked = self.session.block_directions();
+        if matches!(blocked, BlockDirections::Outbound | BlockDirections::Both) {
+            match self.socket.poll_output(cx) {
+                Poll::Ready(Ok(())) => ready = true,
+                Poll::Ready(Err(error)) => return broken(error),
+                Poll::Pending => {}
+            }
         }
-        let happened = fds[0].revents().unwrap_or(PollFlags::empty());
-        if happened.contains(PollFlags::POLLIN) {
-            self.shared.hear();
-        } else if happened.intersects(PollFlags::POLLERR | PollFlags::POLLHUP | PollFlags::POLLNVAL)
-        {
-            return Err("the connection was closed".to_owned());
+        if self.pumps.iter().any(Pump::is_closing) {
+            let nap = self.nap.get_or_insert_with(|| Box::pin(sleep(CLOSING)));
+            if nap.as_mut().poll(cx).is_ready() {
+                self.nap = None;
+                ready = true;
+            }
+        } else {
+            self.nap = None;
         }
-        Ok(())
+        self.fresh |= ready;
+        if ready { Poll::Ready(Ok(())) } else { Poll::Pending }
     }
 
     fn last_error(&self) -> String {
-        ssh2::Error::last_session_error(&self.opened.session)
+        ssh2::Error::last_session_error(&self.session)
             .map_or_else(|| "the connection was closed".to_owned(), |e| e.message().to_owned())
     }
 
     /// Tells the server that this is the end, if that needs no waiting.
     fn say_goodbye(&self) {
-        let _ = self.opened.session.disconnect(None, "done", None);
+        let _ = self.session.disconnect(None, "done", None);
     }
-}
-
-impl Starting {
-    /// Goes on as far as possible; "would block" is an error here.
-    fn advance(&mut self, session: &Session) -> Result<Channel, ssh2::Error> {
-        let channel = match (self.channel.take(), &self.job) {
-            (Some(channel), _) => channel,
-            (None, Job::Exec { .. }) => session.channel_session()?,
-            (None, Job::Dial { host, port, .. }) => {
-                return session.channel_direct_tcpip(host, *port, None);
-            }
-        };
-        let Job::Exec { command, .. } = &self.job else { return Ok(channel) };
-        let mut channel = channel;
-        match channel.exec(command) {
-            Ok(()) => Ok(channel),
-            Err(error) => {
-                self.channel = Some(channel);
-                Err(error)
-            }
-        }
-    }
-
-    fn succeed(self, channel: Channel) -> Pump {
-        match self.job {
-            Job::Exec { ends, reply, .. } => {
-                let _ = reply.send(Ok(()));
-                Pump::new(channel, ends)
-            }
-            Job::Dial { ends, reply, .. } => {
-                let _ = reply.send(Ok(()));
-                Pump::new(channel, ends)
-            }
-        }
-    }
-
-    fn fail(self, error: &ssh2::Error) {
-        match self.job {
-            Job::Exec { reply, .. } => {
-                let _ = reply.send(Err(error.message().to_owned()));
-            }
-            Job::Dial { host, port, reply, .. } => {
-                let _ = reply.send(Err(DialError::refused(&host, port, error.message())));
-            }
-        }
-    }
-}
-
-/// Whether an error leaves the session itself whole: the server refused the channel or the command.
-fn is_channels_own(error: &ssh2::Error) -> bool {
-    const REFUSED: [i32; 3] = [-21, -22, -23]; // CHANNEL_FAILURE, REQUEST_DENIED, CHANNEL_UNKNOWN
-    matches!(error.code(), ssh2::ErrorCode::Session(code) if REFUSED.contains(&code))
 }
 
 /// Waits until `wire` is ready for what the session waits for, or until `deadline`.

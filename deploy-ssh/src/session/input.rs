@@ -1,16 +1,21 @@
 //! The input of a step on its way to the wrapper.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    fs::File,
+    io::Read,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
-use tokio::{
-    fs::File,
-    io::{AsyncReadExt, AsyncWrite, AsyncWriteExt},
-};
+use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 use super::script::Stdin;
+
+/// How much of a file is read at a time. It is there for as long as the file is sent, to hundreds of
+/// targets at once.
+const CHUNK: usize = 32 * 1024;
 
 /// The input of a step, opened.
 pub(crate) enum Input {
@@ -20,15 +25,14 @@ pub(crate) enum Input {
 }
 
 impl Input {
-    pub(crate) async fn open(stdin: &Stdin) -> Result<Self, String> {
+    pub(crate) fn open(stdin: &Stdin) -> Result<Self, String> {
         match stdin {
             Stdin::Empty => Ok(Self::Empty),
             Stdin::Bytes(bytes) => Ok(Self::Bytes(bytes.clone())),
             Stdin::File(path) => {
                 let told = |error| format!("cannot read {}: {error}", path.display());
-                let mut file = File::open(path.as_path()).await.map_err(told)?;
-                file.set_max_buf_size(256 * 1024);
-                let size = file.metadata().await.map_err(told)?.len();
+                let file = File::open(path.as_path()).map_err(told)?;
+                let size = file.metadata().map_err(told)?.len();
                 Ok(Self::File(file, size))
             }
         }
@@ -71,16 +75,17 @@ pub(crate) async fn send(
     stdin.flush().await.map_err(closed)
 }
 
+/// Reads without a detour over other threads: the file was written a moment ago, and is in memory.
 async fn send_file(
     stdin: &mut (dyn AsyncWrite + Send + Sync + Unpin),
     file: File,
     size: u64,
 ) -> Result<(), Unsent> {
-    let mut file = AsyncReadExt::take(file, size);
-    let mut buffer = vec![0; 256 * 1024];
+    let mut file = file.take(size);
+    let mut buffer = vec![0; CHUNK];
     let mut left = size;
     while left > 0 {
-        let read = file.read(&mut buffer).await.map_err(|e| Unsent::Input(e.to_string()))?;
+        let read = file.read(&mut buffer).map_err(|e| Unsent::Input(e.to_string()))?;
         if read == 0 {
             return Err(Unsent::Input("the file became shorter while it was sent".to_owned()));
         }

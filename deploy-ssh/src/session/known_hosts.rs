@@ -4,7 +4,7 @@
 //! key "changed", and gives up a whole file for one bad line; so they are read here.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeSet, HashMap},
     fs, io,
     path::{Path, PathBuf},
 };
@@ -52,9 +52,20 @@ impl Line {
 #[derive(Debug, Default)]
 pub(crate) struct KnownHosts {
     lines: Vec<Line>,
+    /// The lines that name hosts plainly, by name.
+    plain: HashMap<String, Vec<usize>>,
+    /// The others: patterns, and names that are hashed.
+    others: Vec<usize>,
     revoked: Vec<PublicKey>,
     /// Where a new key would be written.
     first: PathBuf,
+}
+
+/// What is known of one host.
+#[derive(Debug)]
+pub(crate) struct KnownHost<'a> {
+    known: &'a KnownHosts,
+    lines: Vec<&'a Line>,
 }
 
 impl KnownHosts {
@@ -93,31 +104,53 @@ impl KnownHosts {
             let marked = line.trim_start().starts_with('@');
             let fields: Vec<&str> = words.by_ref().take(if marked { 4 } else { 3 }).collect();
             if let Ok(entry) = fields.join(" ").parse::<Entry>() {
+                self.list(self.lines.len(), entry.host_patterns());
                 self.lines.push(Line { entry, file: file.to_owned(), number: index + 1 });
             }
         }
     }
 
-    fn about<'a>(&'a self, names: &'a [String]) -> impl Iterator<Item = &'a Line> {
-        self.lines
-            .iter()
-            .filter(|line| names.iter().any(|name| matches_host(line.entry.host_patterns(), name)))
+    /// Makes a line easy to find.
+    fn list(&mut self, index: usize, patterns: &HostPatterns) {
+        match patterns {
+            HostPatterns::Patterns(names) if !names.iter().any(|n| n.contains(['*', '?', '!'])) => {
+                for name in names {
+                    self.plain.entry(name.to_lowercase()).or_default().push(index);
+                }
+            }
+            _ => self.others.push(index),
+        }
     }
 
-    /// The types of key that are known for a host, as `ssh-ed25519`.
-    pub(crate) fn types(&self, host: &str) -> BTreeSet<String> {
-        self.about(&names(host))
+    /// What the lines say that are about a host, known as `host`: all else is asked of that.
+    pub(crate) fn about(&self, host: &str) -> KnownHost<'_> {
+        let names = names(host);
+        let plain = names.iter().filter_map(|name| self.plain.get(name)).flatten();
+        let patterns = |index: usize| self.lines[index].entry.host_patterns();
+        let matches = |index: &&usize| names.iter().any(|n| matches_host(patterns(**index), n));
+        let found: BTreeSet<usize> =
+            plain.chain(self.others.iter().filter(matches)).copied().collect();
+        let lines = found.into_iter().map(|index| &self.lines[index]).collect();
+        KnownHost { known: self, lines }
+    }
+}
+
+impl KnownHost<'_> {
+    /// The types of key that are known for it, as `ssh-ed25519`.
+    pub(crate) fn types(&self) -> BTreeSet<String> {
+        self.lines
+            .iter()
             .filter(|line| line.entry.marker().is_none())
             .map(|line| line.entry.public_key().algorithm().to_string())
             .collect()
     }
 
-    /// Whether an authority is known that may vouch for a host.
-    pub(crate) fn has_authority(&self, host: &str) -> bool {
-        self.about(&names(host)).any(|line| line.is(&Marker::CertAuthority))
+    /// Whether an authority is known that may vouch for it.
+    pub(crate) fn has_authority(&self) -> bool {
+        self.lines.iter().any(|line| line.is(&Marker::CertAuthority))
     }
 
-    /// Whether `blob`, the key or certificate that a host showed, is its own.
+    /// Whether `blob`, the key or certificate that the host showed, is its own.
     ///
     /// # Errors
     /// Every answer but yes.
@@ -142,9 +175,9 @@ impl KnownHosts {
         })?;
         self.refuse_revoked(known_as, &shown.key, &shown.key)?;
         self.refuse_revoked(known_as, &shown.authority, &shown.key)?;
-        let names = names(known_as);
         let authorities: Vec<&PublicKey> = self
-            .about(&names)
+            .lines
+            .iter()
             .filter(|line| line.is(&Marker::CertAuthority))
             .map(|line| line.entry.public_key())
             .collect();
@@ -173,26 +206,24 @@ impl KnownHosts {
             },
             place,
         };
-        if self.revoked.iter().any(|other| other.key_data() == key.key_data()) {
+        if self.known.revoked.iter().any(|other| other.key_data() == key.key_data()) {
             return Err(revoked("RevokedHostKeys".to_owned()));
         }
-        let names = names(host);
-        let mut lines = self.about(&names).filter(|line| line.is(&Marker::Revoked));
+        let mut lines = self.lines.iter().filter(|line| line.is(&Marker::Revoked));
         lines.find(|line| line.has(key)).map_or(Ok(()), |line| Err(revoked(place(line))))
     }
 
     /// Whether `key` stands in a line about the host.
     fn verify_key(&self, host: &str, key: &PublicKey) -> Result<(), Distrust> {
         let (owned, offered) = (host.to_owned(), describe(key));
-        let names = names(host);
-        let mut lines: Vec<&Line> = self.about(&names).collect();
+        let mut lines = self.lines.clone();
         lines.retain(|line| line.entry.marker().is_none());
         if lines.iter().any(|line| line.has(key)) {
             return Ok(());
         }
         match lines.first() {
             None => {
-                let (authority, file) = (self.has_authority(host), self.first.clone());
+                let (authority, file) = (self.has_authority(), self.known.first.clone());
                 Err(Distrust::Unknown { host: owned, offered, authority, file })
             }
             Some(first) => {
@@ -288,6 +319,16 @@ mod tests {
 
     fn blob(key: &str) -> Vec<u8> {
         PublicKey::from_openssh(key).unwrap().to_bytes().unwrap()
+    }
+
+    impl KnownHosts {
+        fn verify(&self, host: &Identity, blob: &[u8]) -> Result<(), Distrust> {
+            self.about(&host.known_as).verify(host, blob)
+        }
+
+        fn types(&self, host: &str) -> BTreeSet<String> {
+            self.about(host).types()
+        }
     }
 
     fn known(text: &str) -> KnownHosts {

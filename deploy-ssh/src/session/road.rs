@@ -13,7 +13,7 @@ use tokio::{io::copy_bidirectional_with_sizes, net::UnixStream, time::timeout};
 
 use super::{
     config::SshConfig,
-    connect::{Recipe, Route},
+    connect::{Ground, Recipe, Route},
     destination::Destination,
     dial::DialError,
     driver::Connection,
@@ -36,6 +36,7 @@ pub(crate) struct Roads {
     config: SshConfig,
     starts: Starts,
     asker: Asker,
+    ground: Arc<Ground>,
     gateways: Mutex<HashMap<Vec<Destination>, Arc<Slot>>>,
 }
 
@@ -43,7 +44,7 @@ impl Roads {
     pub(crate) fn new(config: SshConfig) -> Self {
         let starts = Starts::new(config.max_starts, config.max_starts_in_all);
         let asker = Asker::new(&config);
-        Self { config, starts, asker, gateways: Mutex::default() }
+        Self { config, starts, asker, ground: Arc::default(), gateways: Mutex::default() }
     }
 
     pub(crate) fn config(&self) -> &SshConfig {
@@ -98,7 +99,8 @@ impl Roads {
                 (None, Some(line)) => Route::Command(line),
                 (None, None) => Route::Direct,
             };
-            let recipe = Recipe { host: host.clone(), route, timeout: limit };
+            let ground = self.ground.clone();
+            let recipe = Recipe { host: host.clone(), route, ground, timeout: limit };
             match Connection::open(recipe).await {
                 Ok(connection) => {
                     pass.widen();

@@ -30,6 +30,9 @@ pub(crate) const MISSED: u32 = 3;
 const DYING: Duration = Duration::from_secs(3);
 /// How long after a step's exit its output may stay open, before a sign of life ends the waiting.
 const LINGER: Duration = Duration::from_secs(1);
+/// How much is read of each output at a time: hundreds of steps run at once.
+const OUT: usize = 16 * 1024;
+const ERR: usize = 4 * 1024;
 /// How much a login shell may say before the wrapper does.
 const NOISE: usize = 2048;
 
@@ -138,7 +141,7 @@ impl Shell {
     ) -> (Result<Output, Failure>, Option<Self>) {
         let id = self.next;
         self.next += 1;
-        let input = match Input::open(script.input()).await {
+        let input = match Input::open(script.input()) {
             Ok(input) => input,
             Err(error) => return (Err(Failure::Refused(error)), Some(self)),
         };
@@ -190,7 +193,7 @@ impl Shell {
         let ShellIo { stdin, stdout, stderr } = &mut self.io;
         let mut sending = pin!(send(stdin, &header, input, step.id, &header_sent));
         let (mut sending_open, mut sent) = (true, false);
-        let (mut out, mut err) = (vec![0; 64 * 1024], vec![0; 16 * 1024]);
+        let (mut out, mut err) = (vec![0; OUT], vec![0; ERR]);
         let mut err_open = true;
         let mut heard = Instant::now();
         let ended = loop {
@@ -248,7 +251,7 @@ impl Shell {
                 link.cut();
             }
         };
-        let mut buffer = vec![0; 64 * 1024];
+        let mut buffer = vec![0; OUT];
         let draining = async {
             loop {
                 match tokio::time::timeout_at(until, self.io.stdout.read(&mut buffer)).await {

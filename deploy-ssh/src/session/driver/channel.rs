@@ -13,10 +13,8 @@ use tokio::{
     sync::oneshot,
 };
 
-/// How much is taken from either side at a time.
-const CHUNK: usize = 64 * 1024;
 /// How many chunks one channel may move before the others have their turn.
-const TURN: usize = 8;
+const CHUNKS: usize = 8;
 /// How long the other side may take to agree to a close.
 const CLOSING: Duration = Duration::from_secs(2);
 
@@ -38,15 +36,25 @@ pub(super) struct Fatal;
 pub(super) struct Pump {
     channel: Channel,
     ends: Ends,
-    up: Buffer,
+    up: Backlog,
     up_ended: bool,
     eof_sent: bool,
-    down: Buffer,
-    down_err: Buffer,
+    down: Backlog,
+    down_err: Backlog,
     remote_ended: bool,
     gone: bool,
     closing: Option<Instant>,
     closed: bool,
+}
+
+/// What a pump works with in its turn.
+pub(super) struct Turn<'a, 'b> {
+    pub(super) cx: &'a mut Context<'b>,
+    /// Room for what is on its way, as much as is moved at a time.
+    pub(super) room: &'a mut [u8],
+    /// Whether the socket may hold something new. One read takes all of that, for all channels of
+    /// the session: whoever reads first clears it.
+    pub(super) fresh: bool,
 }
 
 impl Pump {
@@ -54,11 +62,11 @@ impl Pump {
         Self {
             channel,
             ends,
-            up: Buffer::new(),
+            up: Backlog::default(),
             up_ended: false,
             eof_sent: false,
-            down: Buffer::new(),
-            down_err: Buffer::new(),
+            down: Backlog::default(),
+            down_err: Backlog::default(),
             remote_ended: false,
             gone: false,
             closing: None,
@@ -76,20 +84,18 @@ impl Pump {
         self.closing.is_some()
     }
 
-    /// Whether it wants to hear from the other side.
+    /// Whether it would read what comes from the other side.
     pub(super) fn wants_input(&self) -> bool {
-        self.is_closing()
-            || !self.up.is_empty()
-            || (self.down.is_empty() && self.down_err.is_empty())
+        self.is_closing() || (self.down.is_empty() && self.down_err.is_empty())
     }
 
     /// Moves what can be moved without waiting. Says whether there is more to do at once.
-    pub(super) fn turn(&mut self, cx: &mut Context<'_>) -> Result<bool, Fatal> {
+    pub(super) fn turn(&mut self, turn: &mut Turn<'_, '_>) -> Result<bool, Fatal> {
         let mut busy = false;
         if self.closing.is_none() {
-            busy |= self.move_up(cx)?;
-            busy |= self.move_down(cx)?;
-            self.gone = self.gone || Pin::new(&mut self.ends.gone).poll(cx).is_ready();
+            busy |= self.move_up(turn);
+            busy |= self.move_down(turn)?;
+            self.gone = self.gone || Pin::new(&mut self.ends.gone).poll(turn.cx).is_ready();
             // What was written before the ends were dropped is still sent, but not waited for.
             if self.remote_ended || (self.gone && (self.eof_sent || !self.up.is_empty())) {
                 self.closing = Some(Instant::now() + CLOSING);
@@ -104,70 +110,108 @@ impl Pump {
         Ok(busy)
     }
 
-    fn move_up(&mut self, cx: &mut Context<'_>) -> Result<bool, Fatal> {
-        for _ in 0..TURN {
-            if self.up.is_empty() && !self.up_ended {
-                match self.up.fill_from(&mut self.ends.io, cx) {
-                    Poll::Ready(true) => {}
-                    Poll::Ready(false) => self.up_ended = true,
-                    Poll::Pending => return Ok(false),
-                }
+    fn move_up(&mut self, turn: &mut Turn<'_, '_>) -> bool {
+        if !self.up.is_empty() && !self.send_up(None) {
+            return false;
+        }
+        for _ in 0..CHUNKS {
+            if self.up_ended {
+                break;
             }
-            if self.up.is_empty() {
-                if !self.eof_sent {
-                    match self.channel.send_eof() {
-                        Ok(()) => self.eof_sent = true,
-                        Err(error) if would_block(&error) => {}
-                        Err(_) => self.eof_sent = true,
+            let mut room = ReadBuf::new(turn.room);
+            match Pin::new(&mut self.ends.io).poll_read(turn.cx, &mut room) {
+                Poll::Ready(Ok(())) if !room.filled().is_empty() => {
+                    if !self.send_up(Some(room.filled())) {
+                        return false;
                     }
                 }
-                return Ok(false);
+                Poll::Ready(_) => self.up_ended = true,
+                Poll::Pending => return false,
             }
-            match self.channel.write(self.up.rest()) {
-                Ok(written) => self.up.consume(written),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+        }
+        if !self.up_ended {
+            return true;
+        }
+        if !self.eof_sent {
+            let waits = self.channel.send_eof().is_err_and(|error| would_block(&error));
+            self.eof_sent = !waits;
+        }
+        false
+    }
+
+    /// Sends `bytes`, or what was left over; says whether all of it went.
+    fn send_up(&mut self, bytes: Option<&[u8]>) -> bool {
+        let mut done = 0;
+        loop {
+            let rest = &bytes.unwrap_or(self.up.rest())[done..];
+            if rest.is_empty() {
+                break;
+            }
+            match self.channel.write(rest) {
+                Ok(written) => done += written,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(_) => {
                     // The channel takes no more; whether the session does is seen when it is read.
                     self.up.clear();
                     self.up_ended = true;
                     self.eof_sent = true;
-                    return Ok(false);
+                    return false;
                 }
             }
         }
-        Ok(true)
+        match bytes {
+            Some(bytes) => self.up.put(&bytes[done..]),
+            None => self.up.consume(done),
+        }
+        self.up.is_empty()
     }
 
-    fn move_down(&mut self, cx: &mut Context<'_>) -> Result<bool, Fatal> {
-        let mut out = self.channel.stream(0);
-        let busy = move_stream(&mut out, &mut self.down, &mut self.ends.io, cx)?;
-        let mut err_busy = false;
-        if let Some(end) = &mut self.ends.err {
-            let mut err = self.channel.stream(ssh2::EXTENDED_DATA_STDERR);
-            err_busy = move_stream(&mut err, &mut self.down_err, end, cx)?;
+    fn move_down(&mut self, turn: &mut Turn<'_, '_>) -> Result<bool, Fatal> {
+        let mut busy = false;
+        let ready = self.down.drain_to(&mut self.ends.io, turn.cx);
+        if ready && (turn.fresh || self.has_input()) {
+            turn.fresh = false;
+            let mut out = self.channel.stream(0);
+            busy |= move_stream(&mut out, &mut self.down, &mut self.ends.io, turn)?;
         }
-        let drained = self.down.is_empty() && self.down_err.is_empty() && !busy && !err_busy;
+        // What the session still holds for this channel is for standard error.
+        if let Some(end) = &mut self.ends.err
+            && self.down_err.drain_to(end, turn.cx)
+            && self.channel.read_window().available > 0
+        {
+            let mut err = self.channel.stream(ssh2::EXTENDED_DATA_STDERR);
+            busy |= move_stream(&mut err, &mut self.down_err, end, turn)?;
+        }
+        let drained = self.down.is_empty() && self.down_err.is_empty() && !busy;
         self.remote_ended = drained && self.channel.eof();
-        Ok(busy || err_busy)
+        Ok(busy)
+    }
+
+    /// Whether the session holds something for this channel. Unlike a read that finds nothing,
+    /// this costs no system call.
+    fn has_input(&self) -> bool {
+        self.channel.read_window().available > 0
     }
 }
 
 /// Reads from `stream` into `end` until either has had enough. Says whether there may be more.
 fn move_stream(
     stream: &mut ssh2::Stream,
-    buffer: &mut Buffer,
+    backlog: &mut Backlog,
     end: &mut DuplexStream,
-    cx: &mut Context<'_>,
+    turn: &mut Turn<'_, '_>,
 ) -> Result<bool, Fatal> {
-    for _ in 0..TURN {
-        if !buffer.drain_to(end, cx) {
-            return Ok(false);
-        }
-        match buffer.read_from(stream) {
+    for _ in 0..CHUNKS {
+        let read = match stream.read(turn.room) {
             Ok(0) => return Ok(false),
-            Ok(_) => {}
+            Ok(read) => read,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
             Err(_) => return Err(Fatal),
+        };
+        let whole = backlog.pass(&turn.room[..read], end, turn.cx);
+        // Less than there was room for: that was all.
+        if !whole || read < turn.room.len() {
+            return Ok(false);
         }
     }
     Ok(true)
@@ -177,69 +221,65 @@ pub(crate) fn would_block(error: &ssh2::Error) -> bool {
     io::Error::from(ssh2::Error::from_errno(error.code())).kind() == io::ErrorKind::WouldBlock
 }
 
-/// Bytes on their way.
-struct Buffer {
-    bytes: Box<[u8]>,
+/// Bytes that the other side did not take yet.
+#[derive(Default)]
+struct Backlog {
+    bytes: Vec<u8>,
     start: usize,
-    end: usize,
 }
 
-impl Buffer {
-    fn new() -> Self {
-        Self { bytes: Box::default(), start: 0, end: 0 }
-    }
-
+impl Backlog {
     fn is_empty(&self) -> bool {
-        self.start == self.end
+        self.start == self.bytes.len()
     }
 
     fn rest(&self) -> &[u8] {
-        &self.bytes[self.start..self.end]
+        &self.bytes[self.start..]
     }
 
+    fn put(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    /// Forgets the first `count` bytes; memory is given back when there is nothing left.
     fn consume(&mut self, count: usize) {
         self.start += count;
+        if self.is_empty() {
+            self.clear();
+        }
     }
 
     fn clear(&mut self) {
-        (self.start, self.end) = (0, 0);
+        *self = Self::default();
     }
 
-    fn room(&mut self) -> &mut [u8] {
-        if self.bytes.is_empty() {
-            self.bytes = vec![0; CHUNK].into_boxed_slice();
-        }
-        &mut self.bytes
+    /// Hands `bytes` on, and keeps what is not taken; says whether all were. Those that nobody
+    /// will ever take are dropped.
+    fn pass(&mut self, bytes: &[u8], to: &mut DuplexStream, cx: &mut Context<'_>) -> bool {
+        let taken = write_to(to, bytes, cx);
+        self.put(&bytes[taken..]);
+        self.is_empty()
     }
 
-    /// Fills an empty buffer. `Ready(false)` is the end.
-    fn fill_from(&mut self, from: &mut DuplexStream, cx: &mut Context<'_>) -> Poll<bool> {
-        let mut room = ReadBuf::new(self.room());
-        match Pin::new(from).poll_read(cx, &mut room) {
-            Poll::Ready(Ok(())) => {
-                (self.start, self.end) = (0, room.filled().len());
-                Poll::Ready(self.end > 0)
-            }
-            Poll::Ready(Err(_)) => Poll::Ready(false),
-            Poll::Pending => Poll::Pending,
-        }
-    }
-
-    fn read_from(&mut self, from: &mut ssh2::Stream) -> io::Result<usize> {
-        let read = from.read(self.room())?;
-        (self.start, self.end) = (0, read);
-        Ok(read)
-    }
-
-    /// Hands on what it holds; says whether it is empty then. What nobody takes is dropped.
+    /// Hands on what it holds; says whether it is empty then.
     fn drain_to(&mut self, to: &mut DuplexStream, cx: &mut Context<'_>) -> bool {
-        while !self.is_empty() {
-            match Pin::new(&mut *to).poll_write(cx, self.rest()) {
-                Poll::Ready(Ok(written)) => self.consume(written),
-                Poll::Ready(Err(_)) => self.clear(),
-                Poll::Pending => return false,
-            }
+        if !self.is_empty() {
+            let taken = write_to(to, self.rest(), cx);
+            self.consume(taken);
         }
-        true
+        self.is_empty()
     }
+}
+
+/// How many of `bytes` are taken now, or never will be.
+fn write_to(to: &mut DuplexStream, bytes: &[u8], cx: &mut Context<'_>) -> usize {
+    let mut taken = 0;
+    while taken < bytes.len() {
+        match Pin::new(&mut *to).poll_write(cx, &bytes[taken..]) {
+            Poll::Ready(Ok(written)) => taken += written,
+            Poll::Ready(Err(_)) => return bytes.len(),
+            Poll::Pending => break,
+        }
+    }
+    taken
 }
