@@ -11,6 +11,7 @@ use crate::{
     console::TaskError,
     demo,
     interrupt::Interrupt,
+    package,
     suite::{self, Part},
 };
 
@@ -36,6 +37,8 @@ enum Task {
     Bench(bench::Options),
     /// Check formatting, lints and documentation
     Check,
+    /// Build the Debian package, in target/debian
+    Package,
     /// Boot and use real test hosts in a network of their own (needs root)
     Fleet {
         /// The fleet's name; fleets of different names can exist at once
@@ -99,6 +102,7 @@ pub fn run(words: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Exit
             failed.iter().for_each(|name| println!("failed: {name}"));
             Ok(if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }),
+        Task::Package => interruptible(package::run),
         Task::Fleet { name, action } => {
             fleet(&name, action).map(|()| ExitCode::SUCCESS).map_err(TaskError::from)
         }

@@ -49,6 +49,10 @@ pub(crate) const BUILD: &[Need] = &[
     program("busybox", "busybox"),
 ];
 
+/// What a Debian package is made and looked at with.
+pub(crate) const PACKAGE: &[Need] =
+    &[program("dpkg-dev", "dpkg-shlibdeps"), program("binutils", "strip")];
+
 /// What some tests make disks with; they need root, as the fleet does.
 pub(crate) const DISKS: &[Need] = &[program("xfsprogs", "mkfs.xfs")];
 

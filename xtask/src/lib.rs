@@ -1,7 +1,8 @@
 //! The project's own commands, and the fleet of test hosts that integration tests use.
 //!
 //! `cargo xtask demo` shows a deployment, `cargo xtask test` runs every test, `cargo xtask check`
-//! runs the static checks and `cargo xtask fleet` boots real hosts to try things on.
+//! runs the static checks, `cargo xtask package` makes the Debian package and `cargo xtask fleet`
+//! boots real hosts to try things on.
 //! The [`fleet`] module is a library of its own: a test boots a [`Fleet`] and drops it.
 //!
 //! This crate depends on none of the crates it builds: it must run on a machine on which what they
@@ -15,6 +16,7 @@ mod demo;
 pub mod fleet;
 mod install;
 mod interrupt;
+pub mod package;
 mod suite;
 mod workspace;
 

@@ -10,6 +10,7 @@ use crate::{
     console::{self, TaskError},
     install,
     interrupt::Interrupt,
+    package,
     workspace::cargo,
 };
 
@@ -47,6 +48,10 @@ pub(crate) fn run(without: &[Part], interrupt: &Interrupt) -> Result<ExitCode, T
         broken.extend(watch(name, &mut command, &mut tally, interrupt)?);
     }
     if let Some(Ok(())) = &machine {
+        if let Err(error) = package::ensure_cargo_deb(interrupt) {
+            println!("{error}");
+            broken.push("cargo-deb");
+        }
         console::headline("fleet suite");
         let mut on_hosts = Tally::default();
         let run = watch("fleet suite", &mut runner.fleet_tests(), &mut on_hosts, interrupt);
@@ -60,7 +65,7 @@ pub(crate) fn run(without: &[Part], interrupt: &Interrupt) -> Result<ExitCode, T
 
 /// Makes sure that this machine can host fleets. The inner error says why it cannot.
 fn prepare_fleet(interrupt: &Interrupt) -> Result<Result<(), String>, TaskError> {
-    match install::ensure(&[install::FLEET, install::DISKS], interrupt) {
+    match install::ensure(&[install::FLEET, install::DISKS, install::PACKAGE], interrupt) {
         Err(TaskError::Interrupted) => return Err(TaskError::Interrupted),
         Err(error) => return Ok(Err(error.to_string())),
         Ok(()) => {}

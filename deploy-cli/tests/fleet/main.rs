@@ -14,6 +14,7 @@ mod large_files;
 mod later;
 mod memory;
 mod network;
+mod package;
 mod pull;
 mod rollout;
 mod running;
