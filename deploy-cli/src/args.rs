@@ -70,6 +70,8 @@ pub enum Command {
     #[expect(missing_docs, reason = "the doc comment of the arguments is the help")]
     Status(commands::StatusArgs),
     #[expect(missing_docs, reason = "the doc comment of the arguments is the help")]
+    Doctor(commands::DoctorArgs),
+    #[expect(missing_docs, reason = "the doc comment of the arguments is the help")]
     Service(commands::ServiceArgs),
     #[expect(missing_docs, reason = "the doc comment of the arguments is the help")]
     Run(commands::RunArgs),

@@ -4,6 +4,7 @@ mod catch_up;
 mod completions;
 mod config;
 mod deploy;
+mod doctor;
 mod history;
 mod init;
 mod last_known;
@@ -27,6 +28,7 @@ pub use catch_up::CatchUpArgs;
 pub use completions::CompletionsArgs;
 pub use config::ConfigArgs;
 pub use deploy::DeployArgs;
+pub use doctor::DoctorArgs;
 pub use history::HistoryArgs;
 pub use init::InitArgs;
 pub use lock::LockArgs;
@@ -66,6 +68,7 @@ pub(crate) async fn dispatch(context: &Context, command: &Command) -> Result<Exi
         Command::CatchUp(args) => catch_up::cmd_catch_up(context, args).await,
         Command::Rollback(args) => rollback::cmd_rollback(context, args).await,
         Command::Status(args) => status::cmd_status(context, args).await,
+        Command::Doctor(args) => doctor::cmd_doctor(context, args).await,
         Command::Service(args) => service::cmd_service(context, args).await,
         Command::Run(args) => run::cmd_run(context, args).await,
         Command::History(args) => history::cmd_history(context, args),

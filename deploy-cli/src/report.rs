@@ -1,6 +1,7 @@
 //! What a run looks like: all views are made from the same events.
 
 mod command;
+mod examination;
 mod failure;
 mod json;
 mod live;
@@ -13,6 +14,7 @@ mod ticker;
 mod verdict;
 
 pub use command::{CommandReporter, Heard, command_lines, heard_lines};
+pub use examination::Examination;
 pub use json::{JsonReporter, escape_json};
 pub use live::{LiveReporter, Screen};
 pub use plain::PlainReporter;

@@ -38,6 +38,12 @@ fn user() -> Option<String> {
     Some(user.name)
 }
 
+/// Whether this is a job of a CI system, whose clone is mostly a fresh one.
+pub fn in_ci() -> bool {
+    let ci = ["CI", "GITLAB_CI", "GITHUB_ACTIONS", "JENKINS_URL", "BUILDKITE"];
+    ci.iter().any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()))
+}
+
 /// The name of this machine.
 pub fn host() -> String {
     let name = nix::unistd::gethostname().unwrap_or_default();

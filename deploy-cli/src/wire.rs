@@ -2,6 +2,7 @@
 
 mod checks;
 mod completion;
+mod examine;
 mod fetch;
 mod groups;
 mod health;
@@ -11,6 +12,7 @@ mod templates;
 mod variables;
 
 pub use checks::require_variables;
+pub use examine::Examined;
 pub use groups::{groups, shared_hosts, strategy};
 pub use over_ssh::{FoundClaim, Wired, pipeline};
 pub use source::{lenient_source, scheme, source};

@@ -3,6 +3,7 @@
 mod admit;
 mod changes;
 pub(crate) mod command;
+mod examine;
 pub(crate) mod files;
 mod names;
 pub(crate) mod oid;

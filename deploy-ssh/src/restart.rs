@@ -14,6 +14,7 @@ macro_rules! on_unit {
 }
 
 mod answer;
+mod examine;
 mod method;
 mod operate;
 mod service_name;

@@ -21,6 +21,7 @@ mod key_file;
 mod known_hosts;
 mod link;
 mod local;
+mod logins;
 mod quote;
 mod road;
 mod script;

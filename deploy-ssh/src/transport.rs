@@ -4,6 +4,7 @@
 //! sent as one step. They decide nothing: ids, states and lists come from here as arguments.
 
 mod archive;
+mod examine;
 mod failure;
 mod fetch;
 mod finalize;
@@ -38,6 +39,7 @@ use crate::{
     session::{OnStdinEnd, Output, Script, Sessions},
     state::{Content, LONGEST_NAME},
 };
+pub use examine::{ReleaseSize, TransportExaminer};
 use failure::status;
 use method::Method;
 pub use method::{FetchMethod, PullUrl, PullUrlError};

@@ -202,9 +202,7 @@ pub(super) fn told_before(context: &Context, project: &Project, wish: &Wish, gro
         context.ui.error_line(&context.ui.paint(context.ui.note(), &format!("warning: {text}")));
     };
     wire::shared_hosts(groups).iter().for_each(|told| warn(told));
-    let ci = ["CI", "GITLAB_CI", "GITHUB_ACTIONS", "JENKINS_URL", "BUILDKITE"];
-    let in_ci = ci.iter().any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()));
-    if in_ci && project.loaded.config.state_dir.is_none() {
+    if who::in_ci() && project.loaded.config.state_dir.is_none() {
         warn(
             "lock and journals live in this clone only: other jobs are not kept out; set \
              `state_dir` (docs/ci.md)",

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use deploy_core::{backend::Checker, plan::CheckPolicy, run::OwnedCheck};
+use deploy_core::{backend::Checker, model::GroupName, plan::CheckPolicy, run::OwnedCheck};
 use deploy_ssh::{
     Authorities, CheckUrl, CommandCheck, HttpCheck, HttpExpectation, HttpFrom, HttpHeader,
     HttpRequest, JsonPlace, LogCheck, LogSource, LogWish, NrpeCheck, NrpeCommand, Pattern,
@@ -24,6 +24,21 @@ pub(super) fn checks(loaded: &Loaded, hosts: &Hosts) -> Result<Vec<OwnedCheck>, 
             Ok(OwnedCheck { policy: policy(section), checker: written.checker()? })
         })
         .collect()
+}
+
+/// The HTTP checks, each with the group that it is only about.
+pub(super) fn http_checks(
+    loaded: &Loaded,
+    hosts: &Hosts,
+) -> Result<Vec<(Option<GroupName>, HttpCheck)>, CommandError> {
+    let mut checks = Vec::new();
+    for (index, section) in loaded.config.check.iter().enumerate() {
+        if let Some(url) = &section.http {
+            let written = Written { loaded, hosts, index: index.to_string(), section };
+            checks.push((section.group.clone(), written.http(url)?));
+        }
+    }
+    Ok(checks)
 }
 
 /// Refuses when a variable is not set that a header of a check needs.

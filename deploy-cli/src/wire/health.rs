@@ -40,7 +40,11 @@ pub(super) fn operators(
     Ok(services(loaded, hosts)?.into_iter().map(|service| Arc::new(service) as Arc<_>).collect())
 }
 
-fn services(loaded: &Loaded, hosts: &Hosts) -> Result<Vec<ServiceRestarter>, CommandError> {
+/// The services, as they are restarted and operated.
+pub(super) fn services(
+    loaded: &Loaded,
+    hosts: &Hosts,
+) -> Result<Vec<ServiceRestarter>, CommandError> {
     let Some(section) = &loaded.config.restart else { return Ok(Vec::new()) };
     let methods = methods(loaded, section)?;
     let service = |method| {

@@ -39,10 +39,10 @@ pub struct Wired {
     pub pipeline: Pipeline,
     /// What acts on the hosts, as a site left it.
     pub backend: Backend,
-    transport: Arc<SshTransport>,
-    sessions: Sessions,
+    pub(super) transport: Arc<SshTransport>,
+    pub(super) sessions: Sessions,
     success: SuccessTag,
-    unrendered: Option<Unrendered>,
+    pub(super) unrendered: Option<Unrendered>,
 }
 
 /// A claim that was found on a host.
@@ -261,7 +261,7 @@ impl FoundClaim {
 }
 
 /// What a call outside of a run belongs to.
-fn scope(run: &RunId, who: &str) -> Scope {
+pub(super) fn scope(run: &RunId, who: &str) -> Scope {
     Scope {
         run: run.clone(),
         who: who.to_owned(),

@@ -8,6 +8,7 @@ mod checks;
 mod commands;
 mod configuration;
 mod deploys;
+mod doctor;
 mod fetching;
 mod hostile;
 mod inert;
@@ -18,6 +19,8 @@ mod reference;
 mod saved;
 mod schema;
 mod shells;
+#[path = "../../../deploy-ssh/tests/support/sshd.rs"]
+mod sshd;
 mod stages;
 mod stops;
 mod templates;

@@ -8,6 +8,7 @@ mod archive;
 mod bench;
 mod checks;
 mod claims;
+mod doctor;
 mod inert;
 mod interrupts;
 mod large_files;

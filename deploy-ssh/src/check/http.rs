@@ -3,6 +3,7 @@
 mod answer;
 mod authorities;
 mod deployer;
+mod examine;
 mod expectation;
 mod request;
 mod stream;

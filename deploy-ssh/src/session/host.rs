@@ -158,7 +158,8 @@ impl Session {
         }
     }
 
-    async fn host(&self) -> Result<Arc<HostConfig>, ConnectError> {
+    /// What ssh's configuration says of the target. Connects to nothing.
+    pub(crate) async fn host(&self) -> Result<Arc<HostConfig>, ConnectError> {
         let ask = async {
             let destination = Destination::parse(self.target().as_str())?;
             self.0.roads.ask(&destination).await.map(Arc::new)

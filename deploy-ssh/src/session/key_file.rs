@@ -30,7 +30,8 @@ impl KeyFile {
         memo.get(&files, || Self::read(path, all))
     }
 
-    fn read(path: &Path, mut certificates: Vec<PathBuf>) -> Self {
+    /// The same, read anew.
+    pub(super) fn read(path: &Path, mut certificates: Vec<PathBuf>) -> Self {
         let public = public_of(path);
         certificates.retain(|file| {
             let text = fs::read_to_string(file).unwrap_or_default();

@@ -42,6 +42,11 @@ impl Sessions {
         open.entry(target.clone()).or_insert_with(new).clone()
     }
 
+    /// Whether `target` is this machine, and needs no login.
+    pub(crate) fn is_local(&self, target: &Target) -> bool {
+        self.roads.config().is_local(target)
+    }
+
     /// Runs `script` on `target`; see [`Session::run`].
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! What a target says of itself. All of it is parsed as if somebody had made it up.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use deploy_core::{
     backend::{Good, Live, Serving},
@@ -22,7 +22,7 @@ const RELEASES: usize = 1000;
 /// How many haves a target may name.
 const HAVES: usize = 64;
 /// With less free space than this, in kB, nothing is begun.
-const LEAST_FREE: u64 = 1024;
+pub(super) const LEAST_FREE: u64 = 1024;
 /// The oldest git that is known to do.
 const OLDEST_GIT: (u32, u32) = (2, 11);
 
@@ -67,6 +67,27 @@ struct Probe {
     user: String,
     disk: String,
     filesystem: String,
+}
+
+/// Something that a target lacks, or that is in the way there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Lack {
+    /// What it is.
+    pub what: String,
+    /// What can be done about it.
+    pub cure: String,
+}
+
+impl Lack {
+    fn new(what: impl Into<String>, cure: impl Into<String>) -> Self {
+        Self { what: what.into(), cure: cure.into() }
+    }
+}
+
+impl fmt::Display for Lack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.what, self.cure)
+    }
 }
 
 impl Report {
@@ -201,25 +222,9 @@ impl Report {
         run: &RunId,
         here: &RunProcess,
     ) -> Live {
-        let mut lacks = self.lacks(layout, needs_git);
+        let lacks = self.lacks(layout, needs_git).iter().map(Lack::to_string).collect();
+        let claim = self.claim().map(|record| record.claim(run, here));
         let state = self.state();
-        if let Err(why) = &state {
-            let file = format!("{}/state.json", layout.cache());
-            lacks.push(format!("{file} {why}: look at it, and move it away to start anew"));
-        }
-        let claim = match self.claim_line.as_deref() {
-            None => None,
-            Some(line) => {
-                let claim = ClaimRecord::parse(line).map(|record| record.claim(run, here));
-                if claim.is_none() {
-                    lacks.push(format!(
-                        "{}/claim.json cannot be read: `deploy-cli unlock` removes it",
-                        layout.cache()
-                    ));
-                }
-                claim
-            }
-        };
         let good = state.unwrap_or_default().good.into_iter().map(|good| Good {
             present: self.releases.contains_key(good.release.id.as_str()),
             release: good.release,
@@ -230,58 +235,83 @@ impl Report {
         Live { good: good.collect(), serving: self.serving(), claim, lacks, notes: self.notes() }
     }
 
-    fn lacks(&self, layout: &Layout, needs_git: bool) -> Vec<String> {
+    /// The claim, where it can be read.
+    pub(super) fn claim(&self) -> Option<ClaimRecord> {
+        self.claim_line.as_deref().and_then(ClaimRecord::parse)
+    }
+
+    /// What is missing for a deploy, or in its way.
+    pub(super) fn lacks(&self, layout: &Layout, needs_git: bool) -> Vec<Lack> {
         let (path, cache) = (layout.path(), layout.cache());
-        let mut lacks = Vec::new();
+        let mut lacks = self.tool_lacks(needs_git);
         let probe = &self.probe;
-        match probe.git.as_deref().map(git_version) {
-            _ if !needs_git => {}
-            None => lacks.push("git: install it there".to_owned()),
-            Some(Some(version)) if version < OLDEST_GIT => lacks.push(format!(
-                "a newer git: {}.{} is there, {}.{} is needed",
-                version.0, version.1, OLDEST_GIT.0, OLDEST_GIT.1
-            )),
-            Some(_) => {}
-        }
-        if !probe.missing.is_empty() {
-            let missing = probe.missing.join(", ");
-            lacks.push(format!("{missing}: install GNU coreutils and findutils, or busybox"));
-        }
-        lacks.extend(probe.odd.iter().map(|odd| format!("{odd}: move it away")));
+        lacks.extend(probe.odd.iter().map(|odd| Lack::new(odd, "move it away")));
         let who = self.user().map_or("the login user", |(name, _)| name);
         lacks.extend(probe.unwritable.iter().map(|dir| {
-            format!("{dir} is not writable: make {who} its owner, or choose another live path")
+            let cure = format!("make {who} its owner, or choose another live path");
+            Lack::new(format!("{dir} is not writable"), cure)
         }));
         lacks.extend(self.path_lack(path, &cache));
         if let Some((free, mount)) = probe.disk.split_once(' ')
             && free.parse().is_ok_and(|free: u64| free < LEAST_FREE)
         {
-            lacks.push(format!("disk full on {mount}: {free} kB are free; make room"));
+            lacks.push(Lack::new(
+                format!("disk full on {mount}"),
+                format!("{free} kB are free; make room"),
+            ));
         }
         if !self.live.is_empty() && self.live_release().is_none() {
             let what = if is_release_id(&self.live) { "has no release" } else { "is not ours" };
-            lacks.push(format!(
-                "{cache}/live points to {:?}, which {what}: point it to a release, or remove it",
-                self.live
-            ));
+            let live = format!("{cache}/live points to {:?}, which {what}", self.live);
+            lacks.push(Lack::new(live, "point it to a release, or remove it"));
+        }
+        if let Err(why) = self.state() {
+            let file = format!("{cache}/state.json {why}");
+            lacks.push(Lack::new(file, "look at it, and move it away to start anew"));
+        }
+        if self.claim_line.is_some() && self.claim().is_none() {
+            let file = format!("{cache}/claim.json cannot be read");
+            lacks.push(Lack::new(file, "`deploy-cli unlock` removes it"));
         }
         lacks
     }
 
-    fn path_lack(&self, path: &str, cache: &str) -> Option<String> {
+    fn tool_lacks(&self, needs_git: bool) -> Vec<Lack> {
+        let mut lacks = Vec::new();
+        match self.probe.git.as_deref().map(git_version) {
+            _ if !needs_git => {}
+            None => lacks.push(Lack::new("no git", "install it there")),
+            Some(Some(version)) if version < OLDEST_GIT => {
+                let (major, minor) = OLDEST_GIT;
+                let cure =
+                    format!("{}.{} is there, {major}.{minor} is needed", version.0, version.1);
+                lacks.push(Lack::new("needs a newer git", cure));
+            }
+            Some(_) => {}
+        }
+        if !self.probe.missing.is_empty() {
+            let missing = format!("no {}", self.probe.missing.join(", no "));
+            lacks.push(Lack::new(missing, "install GNU coreutils and findutils, or busybox"));
+        }
+        lacks
+    }
+
+    fn path_lack(&self, path: &str, cache: &str) -> Option<Lack> {
         let name = path.rsplit('/').next().unwrap_or_default();
         let (kind, to) = self.probe.path.split_once(' ').unwrap_or((&self.probe.path, ""));
         let way_out = format!("move it away (`mv {path} {path}.before`), or choose another path");
         match kind {
-            "directory" => Some(format!("{path} is a plain directory: {way_out}")),
-            "file" => Some(format!("{path} is a file: {way_out}")),
+            "directory" => Some(Lack::new(format!("{path} is a plain directory"), way_out)),
+            "file" => Some(Lack::new(format!("{path} is a file"), way_out)),
             "ours" => None,
             "link" if to != format!("{name}-cache/live") && to != format!("{cache}/live") => {
-                Some(format!("{path} is a link to {to:?}, which is not ours: {way_out}"))
+                let link = format!("{path} is a link to {to:?}, which is not ours");
+                Some(Lack::new(link, way_out))
             }
-            "none" if !self.live.is_empty() => Some(format!(
-                "{path}, the link to what is live: `ln -s {name}-cache/live {path}` brings it back"
-            )),
+            "none" if !self.live.is_empty() => {
+                let cure = format!("`ln -s {name}-cache/live {path}` brings it back");
+                Some(Lack::new(format!("{path}, the link to what is live"), cure))
+            }
             _ => None,
         }
     }

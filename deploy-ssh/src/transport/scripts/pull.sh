@@ -1,8 +1,8 @@
 # Brings the commit $commit from $url, with the keys and the git configuration of the user that we
 # are here. Asks nobody: what needs an answer fails.
 
-# Fetches, with that user's own configuration of git. The system's stays off; so do hooks and filters.
-fetch_from() (
+# Runs $@ with that user's own configuration of git. The system's stays off; so do hooks and filters.
+as_ourselves() (
   unset GIT_CONFIG_GLOBAL GIT_ASKPASS SSH_ASKPASS DISPLAY WAYLAND_DISPLAY
   HOME=$home GIT_ALLOW_PROTOCOL=file:git:http:https:ssh
   export HOME GIT_ALLOW_PROTOCOL
@@ -18,11 +18,15 @@ fetch_from() (
       GIT_SSH_COMMAND="$_ssh -o BatchMode=yes -o ConnectTimeout=20 -o ServerAliveInterval=15"
       export GIT_SSH_COMMAND ;;
   esac
-  # What arrives stays a pack: those are counted, and made one now and then.
-  g -c credential.interactive=false -c http.lowSpeedLimit=1000 -c http.lowSpeedTime=60 \
-    -c fetch.writeCommitGraph=false -c fetch.unpackLimit=1 -c maintenance.auto=false \
-    fetch --quiet --no-tags --no-recurse-submodules "$@" </dev/null
+  "$@" </dev/null
 )
+
+# What arrives stays a pack: those are counted, and made one now and then.
+fetch_from() {
+  as_ourselves g -c credential.interactive=false -c http.lowSpeedLimit=1000 \
+    -c http.lowSpeedTime=60 -c fetch.writeCommitGraph=false -c fetch.unpackLimit=1 \
+    -c maintenance.auto=false fetch --quiet --no-tags --no-recurse-submodules "$@"
+}
 
 is_pulled() { g cat-file -e "$commit^{tree}" 2>/dev/null; }
 
