@@ -40,9 +40,13 @@ fn commands(text: &mut String, parent: &Command, path: &str) {
                 !arg.is_global_set() && !matches!(arg.get_id().as_str(), "help" | "version")
             })
             .for_each(|arg| argument(text, arg));
-        for (at, example) in examples(command).iter().enumerate() {
-            let before = if at == 0 { "\nFor example:\n\n" } else { "" };
-            let _ = writeln!(text, "{before}    {example}");
+        let examples = examples(command);
+        if !examples.is_empty() {
+            text.truncate(text.trim_end().len());
+            text.push_str("\n\nFor example:\n\n");
+        }
+        for example in examples {
+            let _ = writeln!(text, "    {example}");
         }
         commands(text, command, &format!("{path} "));
     }

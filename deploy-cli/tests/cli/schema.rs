@@ -283,6 +283,59 @@ fn values_of_the_right_type_that_cannot_be_meant() {
     }
 }
 
+/// The rows of the page's tables below `heading`, up to the next heading: key and default.
+fn rows(page: &str, heading: &str) -> Vec<(String, String)> {
+    let (_, below) = page.split_once(&format!("\n## {heading}\n")).unwrap();
+    let section = below.split("\n## ").next().unwrap();
+    let cells = |line: &str| {
+        let cells: Vec<&str> = line.trim_matches('|').split(" | ").map(str::trim).collect();
+        let default = cells.get(1).filter(|_| cells.len() > 2).copied().unwrap_or_default();
+        // `service` or `services`; `port = 1134`
+        let keys = cells[0].split('`').skip(1).step_by(2);
+        let key = |text: &str| text.split(" = ").next().unwrap().to_owned();
+        keys.map(|text| (key(text), default.replace('`', ""))).collect::<Vec<_>>()
+    };
+    section.lines().filter(|line| line.starts_with("| `")).flat_map(cells).collect()
+}
+
+#[test]
+fn the_page_has_each_key_and_the_default_that_holds() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/configuration.md");
+    let (page, says) = (fs::read_to_string(page).unwrap(), json_schema());
+    let mut seen = 0;
+    for (path, definition) in TABLES {
+        let table = path.split('.').next().unwrap();
+        let heading = match (path, path.ends_with(".0")) {
+            ("", _) => "Top level".to_owned(),
+            ("fetch", _) => "`fetch`".to_owned(),
+            // Told in a sentence.
+            ("run.timeouts", _) => continue,
+            (_, true) | ("check.0.log", _) => format!("`[[{table}]]`"),
+            _ => format!("`[{table}]`"),
+        };
+        let rows = rows(&page, &heading);
+        let of = if definition.is_empty() { &says } else { &says["definitions"][definition] };
+        for (key, property) in of["properties"].as_object().unwrap() {
+            let named = format!("[{path}.{key}").replace("[.", "[");
+            let is_table = page.contains(&named);
+            let row = rows.iter().find(|(name, _)| name == key);
+            assert!(row.is_some() || is_table || key == "fetch", "{heading} lacks {key}: {rows:?}");
+            if let (Some(default), Some((_, told))) = (property.get("default"), row) {
+                let plain = default.as_str().unwrap_or_default();
+                let json = default.to_string().replace(',', ", ");
+                assert!(*told == json || told == plain, "{heading} {key}: {told:?}, but {json}");
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen > 25, "defaults were compared: {seen}");
+    for (key, property) in says["definitions"]["TimeoutsSection"]["properties"].as_object().unwrap()
+    {
+        let told = format!("`{key}` (`{}`)", property["default"]);
+        assert!(page.contains(&told), "{told}");
+    }
+}
+
 /// The fenced blocks of TOML in a page.
 fn blocks(page: &str) -> Vec<String> {
     let parts = page.split("```toml\n").skip(1);
