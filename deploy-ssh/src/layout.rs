@@ -167,11 +167,27 @@ impl Layout {
         if let Some(rendered) = rendered {
             decides["rendered"] = rendered.into();
         }
-        let digest = Sha256::digest(decides.to_string());
-        let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-        let id = ReleaseId::new(format!("{}-{}", commit.short(), &digest[..DIGITS])).ok()?;
-        Some(Release { id, version: version.clone() })
+        named(&commit, version, &decides)
     }
+}
+
+/// The release that what was found on a target becomes: `digest` tells it from what the repository
+/// has under the same commit.
+pub(crate) fn adopted(version: &Version, digest: &str) -> Option<Release> {
+    let commit = Oid::of(&version.id)?;
+    let decides = serde_json::json!({
+        "layout": LAYOUT,
+        "commit": commit.as_str(),
+        "adopted": digest,
+    });
+    named(&commit, version, &decides)
+}
+
+fn named(commit: &Oid, version: &Version, decides: &serde_json::Value) -> Option<Release> {
+    let digest = Sha256::digest(decides.to_string());
+    let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    let id = ReleaseId::new(format!("{}-{}", commit.short(), &digest[..DIGITS])).ok()?;
+    Some(Release { id, version: version.clone() })
 }
 
 /// What a release is made of, beside its commit.

@@ -54,5 +54,6 @@ pub use step::CommandStep;
 pub use surroundings::Surroundings;
 pub use template::{Place, Template, TemplateError, Templates, Variables};
 pub use transport::{
-    FetchMethod, Held, PullUrl, PullUrlError, ReleaseSize, SshTransport, TransportExaminer,
+    Adopt, Adoption, FetchMethod, Found, GiveBack, Held, Identity, PullUrl, PullUrlError, Record,
+    ReleaseSize, SshTransport, TransportExaminer, What,
 };

@@ -103,13 +103,19 @@ pub(crate) enum Content {
     Tree(String),
     /// An archive, by the digest of its manifest.
     Manifest(String),
+    /// What was there before the target was ours, kept as it was found, by a digest of what it was.
+    /// The name comes after `id`, which has to be the first of a mark.
+    #[serde(rename = "kept")]
+    Adopted(String),
 }
 
 impl Content {
     fn is_consistent(&self) -> bool {
         match self {
             Self::Tree(tree) => Oid::parse(tree).is_some(),
-            Self::Manifest(digest) => digest.len() == 64 && Oid::parse(digest).is_some(),
+            Self::Manifest(digest) | Self::Adopted(digest) => {
+                digest.len() == 64 && Oid::parse(digest).is_some()
+            }
         }
     }
 }
@@ -144,9 +150,20 @@ impl Mark {
         (mark.id == id && is_consistent(&release) && shared && trees).then_some(mark)
     }
 
+    /// Whether it marks what was there before the target was ours. Nobody else has its files, and
+    /// what writes into it may go on to do so.
+    pub(crate) fn is_adopted(&self) -> bool {
+        matches!(self.content, Content::Adopted(_))
+    }
+
     /// The release it marks.
     pub(crate) fn release(&self) -> Option<Release> {
         Some(Release { id: self.id.parse().ok()?, version: self.version.clone() })
+    }
+
+    /// The whole mark, for a release that nothing is built in.
+    pub(crate) fn line(&self) -> String {
+        format!("{}}}", self.open_line())
     }
 
     /// The mark up to where the target adds what it built.
@@ -246,5 +263,9 @@ mod tests {
         assert_eq!(Mark::parse(id, &manifest).unwrap().content, Content::Manifest(digest));
         assert!(Mark::parse(id, &line.replace("\"tree\"", "\"manifest\"")).is_none());
         assert!(Mark::parse(id, &line.replace("\"tree\"", "\"neither\"")).is_none());
+        let adopted = Mark { content: Content::Adopted("0".repeat(64)), built: None, ..mark };
+        assert!(adopted.is_adopted());
+        assert!(adopted.line().starts_with(&format!("{{\"id\":\"{id}\",")));
+        assert_eq!(Mark::parse(id, &adopted.line()), Some(adopted));
     }
 }

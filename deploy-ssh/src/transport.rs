@@ -3,6 +3,7 @@
 //! What happens on a target is done by a few fixed scripts in POSIX sh (`transport/scripts`), each
 //! sent as one step. They decide nothing: ids, states and lists come from here as arguments.
 
+mod adopt;
 mod archive;
 mod examine;
 mod failure;
@@ -39,6 +40,7 @@ use crate::{
     session::{OnStdinEnd, Output, Script, Sessions},
     state::{Content, LONGEST_NAME},
 };
+pub use adopt::{Adopt, Adoption, Found, GiveBack, Identity, Record, What};
 pub use examine::{ReleaseSize, TransportExaminer};
 use failure::status;
 use method::Method;
@@ -338,6 +340,7 @@ impl Transport for SshTransport {
         let Some(release) = &change.to else { return Ok(()) };
         let known = self.known(target, scope).await?;
         let is_archive = match known.releases.get(release.id.as_str()) {
+            Some(mark) if mark.is_adopted() => return Ok(()),
             // It stays what it was made of, however new ones are made.
             Some(mark) => matches!(mark.content, Content::Manifest(_)),
             None => self.archives().is_some(),

@@ -64,7 +64,7 @@ impl SshTransport {
         let (archive, mark, rendered) = self.new_archive_mark(target, release, &attempted).await?;
         let base = known.releases.get(&known.live).and_then(|live| match &live.content {
             Content::Manifest(digest) => Some((live.id.as_str(), digest.as_str())),
-            Content::Tree(_) => None,
+            Content::Tree(_) | Content::Adopted(_) => None,
         });
         let sent = Sent { archive: &archive, base };
         match self.call_archive(target, &mark, Some(sent), scope, &attempted).await {
@@ -202,7 +202,7 @@ impl SshTransport {
         dead: &str,
     ) -> Script {
         let digest = match &mark.content {
-            Content::Manifest(digest) | Content::Tree(digest) => digest,
+            Content::Manifest(digest) | Content::Tree(digest) | Content::Adopted(digest) => digest,
         };
         let base = sent.and_then(|sent| sent.base).map_or("", |(id, _)| id);
         Script::new(if mark.rendered { ARCHIVE_RENDERED } else { ARCHIVE })

@@ -97,7 +97,9 @@ impl SshTransport {
             }
         };
         let part = if self.steps.is_empty() { Part::All } else { Part::Unpack };
-        let base = known.releases.contains_key(&known.live).then_some(known.live.as_str());
+        // What was adopted is not made as ours are made, and may be written to.
+        let base = known.releases.get(&known.live).filter(|live| !live.is_adopted());
+        let base = base.map(|_| known.live.as_str());
         let share = self.share(&known);
         let call = Call { part, flat: &flat, mark: &mark, base, share };
         let report = self.call(target, &call, scope, &attempted).await?;

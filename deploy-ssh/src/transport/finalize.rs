@@ -121,12 +121,14 @@ fn is_of(claim: &str, run: &RunId) -> bool {
     ClaimRecord::parse(claim).is_some_and(|record| record.run == *run)
 }
 
-/// The releases that are kept (rule 22): the live one, the way back, what became good, and the
-/// newest good ones whose files are there.
+/// The releases that are kept (rule 22): the live one, the way back, what became good, the newest
+/// good ones whose files are there, and what was adopted: that nobody could bring back.
 fn spared(state: &State, known: &Report, closing: &Closing, keep: usize) -> BTreeSet<String> {
     let good = state.good.iter().map(|good| good.release.id.to_string());
     let mut spared: BTreeSet<String> =
         good.filter(|id| known.releases.contains_key(id)).take(keep).collect();
+    let adopted = known.releases.iter().filter(|(_, mark)| mark.is_adopted());
+    spared.extend(adopted.map(|(id, _)| id.clone()));
     spared.insert(known.live.clone());
     for release in [&closing.good, &closing.back].into_iter().flatten() {
         spared.insert(release.id.to_string());

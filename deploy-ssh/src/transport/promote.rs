@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use super::{Answered, Report, SshTransport, failure, status};
 use crate::{
     session::{OnStdinEnd, Script},
-    state::{Content, State},
+    state::{Content, Mark, State},
 };
 
 /// What promotes a release that was made of an archive. Too rare to come with every shell.
@@ -114,8 +114,10 @@ impl SshTransport {
         let next = next_state(state.clone(), known, to, scope);
         // The state is written only when it changes; else it stays byte for byte.
         let next = if next == state { known.state_line.clone() } else { next.line() };
-        let doubt = to.is_some_and(|to| !self.is_compared(target, &to.id));
         let mark = to.and_then(|to| known.releases.get(to.id.as_str()));
+        // What was adopted is as it is: there is nothing that it could be compared with.
+        let is_adopted = mark.is_some_and(Mark::is_adopted);
+        let doubt = !is_adopted && to.is_some_and(|to| !self.is_compared(target, &to.id));
         let shared = mark.map(|mark| mark.shared.clone()).unwrap_or_default();
         let of_archive = to.is_some_and(|to| is_archive(known, to));
         let script = match (mark.is_some_and(|mark| mark.rendered), of_archive) {

@@ -194,6 +194,7 @@ impl SshTransport {
         let made_of = match &mark.content {
             Content::Tree(_) => vec![MadeOf::Tree, MadeOf::Pulled],
             Content::Manifest(digest) => vec![MadeOf::Archive(digest.clone())],
+            Content::Adopted(_) => Vec::new(),
         };
         let most = {
             let reports = self.reports();

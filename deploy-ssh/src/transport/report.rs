@@ -63,6 +63,7 @@ struct Probe {
     missing: Vec<String>,
     unwritable: Vec<String>,
     odd: Vec<String>,
+    is_half_adopted: bool,
     path: String,
     user: String,
     disk: String,
@@ -136,6 +137,7 @@ impl Report {
             "missing" => self.probe.missing.push(owned()),
             "unwritable" => self.probe.unwritable.push(owned()),
             "odd" => self.probe.odd.push(owned()),
+            "unfinished" => self.probe.is_half_adopted = true,
             "path" => self.probe.path = owned(),
             "user" => self.probe.user = owned(),
             "disk" => self.probe.disk = owned(),
@@ -251,7 +253,11 @@ impl Report {
             let cure = format!("make {who} its owner, or choose another live path");
             Lack::new(format!("{dir} is not writable"), cure)
         }));
-        lacks.extend(self.path_lack(path, &cache));
+        if probe.is_half_adopted {
+            lacks.push(Lack::new("its adoption was broken off", "`deploy-cli adopt` finishes it"));
+        } else {
+            lacks.extend(self.path_lack(path, &cache));
+        }
         if let Some((free, mount)) = probe.disk.split_once(' ')
             && free.parse().is_ok_and(|free: u64| free < LEAST_FREE)
         {
@@ -300,13 +306,17 @@ impl Report {
         let name = path.rsplit('/').next().unwrap_or_default();
         let (kind, to) = self.probe.path.split_once(' ').unwrap_or((&self.probe.path, ""));
         let way_out = format!("move it away (`mv {path} {path}.before`), or choose another path");
+        let adopt = "`deploy-cli adopt` takes it over; or";
         match kind {
-            "directory" => Some(Lack::new(format!("{path} is a plain directory"), way_out)),
+            "directory" => Some(Lack::new(
+                format!("{path} is a plain directory"),
+                format!("{adopt} {way_out}"),
+            )),
             "file" => Some(Lack::new(format!("{path} is a file"), way_out)),
             "ours" => None,
             "link" if to != format!("{name}-cache/live") && to != format!("{cache}/live") => {
                 let link = format!("{path} is a link to {to:?}, which is not ours");
-                Some(Lack::new(link, way_out))
+                Some(Lack::new(link, format!("{adopt} {way_out}")))
             }
             "none" if !self.live.is_empty() => {
                 let cure = format!("`ln -s {name}-cache/live {path}` brings it back");
@@ -360,7 +370,7 @@ mod tests {
         for part in [
             "git: install",
             "mv -T: install GNU coreutils",
-            "/srv/app/live is a plain directory: move it away",
+            "/srv/app/live is a plain directory: `deploy-cli adopt` takes it over; or move it away",
             "disk full on /srv",
             "make deploy its owner",
             "points to \"../../etc\", which is not ours",

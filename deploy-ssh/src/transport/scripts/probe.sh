@@ -32,6 +32,7 @@ case ${LOGNAME-} in
 esac
 [ -n "$_u" ] || _u=$(id -un)
 if is_root; then say user "$_u 0"; else say user "$_u -"; fi
+[ ! -e "$cache/.adopting" ] || say unfinished "$cache/.adopting"
 find_live
 if leads_to "$live"; then say path ours
 elif [ -L "$path" ]; then say path "link $(readlink "$path")"
