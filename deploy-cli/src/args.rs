@@ -76,6 +76,8 @@ pub enum Command {
     #[expect(missing_docs, reason = "the doc comment of the arguments is the help")]
     Run(commands::RunArgs),
     #[expect(missing_docs, reason = "the doc comment of the arguments is the help")]
+    Adopt(commands::AdoptArgs),
+    #[expect(missing_docs, reason = "the doc comment of the arguments is the help")]
     History(commands::HistoryArgs),
     #[expect(missing_docs, reason = "the doc comment of the arguments is the help")]
     Show(commands::ShowArgs),

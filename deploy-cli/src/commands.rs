@@ -1,5 +1,6 @@
 //! One file a command: its arguments, whose doc comment is the help, and what it does.
 
+mod adopt;
 mod catch_up;
 mod completions;
 mod config;
@@ -24,6 +25,7 @@ mod tag;
 mod unlock;
 mod versions;
 
+pub use adopt::AdoptArgs;
 pub use catch_up::CatchUpArgs;
 pub use completions::CompletionsArgs;
 pub use config::ConfigArgs;
@@ -71,6 +73,7 @@ pub(crate) async fn dispatch(context: &Context, command: &Command) -> Result<Exi
         Command::Doctor(args) => doctor::cmd_doctor(context, args).await,
         Command::Service(args) => service::cmd_service(context, args).await,
         Command::Run(args) => run::cmd_run(context, args).await,
+        Command::Adopt(args) => adopt::cmd_adopt(context, args).await,
         Command::History(args) => history::cmd_history(context, args),
         Command::Show(args) => show::cmd_show(context, args).await,
         Command::Lock(args) => lock::cmd_lock(context, args),

@@ -1,5 +1,6 @@
 //! From the configuration to the engine: groups, strategy, source of versions, pipeline.
 
+mod adoption;
 mod checks;
 mod completion;
 mod examine;

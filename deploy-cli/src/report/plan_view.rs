@@ -284,7 +284,8 @@ fn what_is_done(plan: &Plan, builds: &[(String, String)]) -> Vec<String> {
             table.row([stage.to_string(), format!("check {}", check.policy.name), asks]);
         }
     }
-    steps(plan, StepMoment::AfterCheck, "check", &mut table);
+    let stage = if plan.purpose == Purpose::Run { Stage::Run } else { Stage::Check };
+    steps(plan, StepMoment::AfterCheck, stage.as_str(), &mut table);
     table.lines()
 }
 

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 use deploy_core::{
     backend::{
         BackendError, Cancel, Claim, Completion, Discard, Instance, Scope, ServiceState, Standing,
+        Step,
     },
     model::{Group, Target, Version},
     plan::{Stage, StepMoment, StepPlace, StepPolicy},
@@ -231,8 +232,13 @@ impl Wired {
 
     /// A pipeline that only runs `command`, for at most `timeout` on each host.
     pub fn commanding(&self, command: Arc<RemoteCommand>, timeout: Duration) -> Pipeline {
+        self.stepping("command", command, timeout)
+    }
+
+    /// A pipeline that only runs `step`, under this name, for at most `timeout` on each host.
+    pub fn stepping(&self, name: &str, step: Arc<dyn Step>, timeout: Duration) -> Pipeline {
         let policy = StepPolicy {
-            name: "command".to_owned(),
+            name: name.to_owned(),
             moment: StepMoment::AfterCheck,
             place: StepPlace::Each,
             group: None,
@@ -242,7 +248,7 @@ impl Wired {
             transport: Arc::clone(&self.backend.transport),
             restarters: Vec::new(),
             checks: Vec::new(),
-            steps: vec![OwnedStep { policy, step: command }],
+            steps: vec![OwnedStep { policy, step }],
             operators: Vec::new(),
         })
     }

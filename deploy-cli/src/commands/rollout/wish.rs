@@ -11,7 +11,7 @@ use deploy_core::{
 
 use super::Applied;
 use crate::{
-    commands::selection::selected,
+    commands::{selection::selected, survey},
     context::{Context, Project},
     error::CommandError,
     wire::{self, Wired},
@@ -88,7 +88,11 @@ pub(in crate::commands) async fn request(
         groups.iter_mut().for_each(|group| group.batch = batch);
     }
     project.state.make_for_app();
-    let goal = match (resolved(project, wish).await?, wish.command) {
+    let resolved = match adopted_name(wish) {
+        Some(name) => Some(adopted(context, project, (wired, &groups), name).await?),
+        None => resolved(project, wish).await?,
+    };
+    let goal = match (resolved, wish.command) {
         (_, Command::Service(action)) => Goal::Operate(action),
         (None, _) => Goal::RollBack,
         (Some(version), Command::Rollback) => Goal::RollBackTo(version),
@@ -99,6 +103,8 @@ pub(in crate::commands) async fn request(
             wired.admit(version).await?;
             wired.render(version, &groups).await?;
         }
+        // Only hosts have it: nothing of it is needed here.
+        Goal::RollBackTo(_) if adopted_name(wish).is_some() => {}
         Goal::RollBackTo(version) => {
             wired.admit_back(version).await?;
             // A host that has the version needs nothing rendered; another is told why it cannot be.
@@ -111,6 +117,33 @@ pub(in crate::commands) async fn request(
         strategy: wire::strategy(&project.loaded.config.run),
         redeploy,
         ..PlanRequest::new(project.loaded.config.app.clone(), goal, groups)
+    })
+}
+
+/// The name of a version that is known to hosts only, where one is to be gone back to.
+fn adopted_name(wish: &Wish) -> Option<&str> {
+    match &wish.version {
+        Some(VersionRef::Named(name)) if wish.command == Command::Rollback => {
+            Some(name.as_str()).filter(|name| name.starts_with("adopted-"))
+        }
+        _ => None,
+    }
+}
+
+/// The version that was adopted under `name`, as the hosts of `groups` know it.
+async fn adopted(
+    context: &Context,
+    project: &Project,
+    (wired, groups): (&Wired, &[Group]),
+    name: &str,
+) -> Result<Version, CommandError> {
+    let survey = survey::ask(context, project, wired, groups).await?;
+    let good = survey.answers.values().flatten().flat_map(|live| &live.good);
+    let mut versions = good.map(|good| &good.release.version);
+    let found = versions.find(|version| version.name.as_deref() == Some(name));
+    found.cloned().ok_or_else(|| {
+        CommandError::refused(format!("{name:?}: no host has it"))
+            .hint("`deploy-cli status` shows what is live; `deploy-cli adopt` gave it its name")
     })
 }
 
