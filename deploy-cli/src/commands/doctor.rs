@@ -56,16 +56,22 @@ async fn examine(context: &Context, args: &DoctorArgs) -> Result<Examination, Co
         Err(error) => return refused(examination, error),
     };
     examination.here(here::state(&project).await);
-    examination.here(wire::source(&project, false).examine().await);
+    let source = wire::source(&project, false);
     let read = wire::groups(&project.loaded)
         .and_then(|groups| Ok((groups, wire::pipeline(context, &project, false)?)));
     let (groups, wired) = match read {
         Ok(read) => read,
-        Err(error) => return refused(examination, error),
+        Err(error) => {
+            examination.here(source.examine().await);
+            return refused(examination, error);
+        }
     };
     examination.here(here::configuration(&project, &wired, &groups));
     let groups = selected(context, &project, &args.hosts, groups)?;
-    on_hosts(context, &project, (&wired, &groups), &mut examination).await?;
+    let hosts = on_hosts(context, &project, (&wired, &groups), &mut examination);
+    let (repository, hosts) = tokio::join!(source.examine(), hosts);
+    hosts?;
+    examination.here(repository);
     wired.close().await;
     Ok(examination)
 }

@@ -91,7 +91,18 @@ fn forwarding_clock_and_what_a_crash_left_are_looked_at() {
     stage.on("h2", "mkdir /srv/deployment/mockbase/deploy-cache/releases/left");
     // The kernel's clock is this machine's too: only what tells it is changed.
     stage.on("h2", "printf '#!/bin/sh\\necho 1000000000\\n' > /usr/local/bin/date; chmod 755 /usr/local/bin/date");
+    // The room that is left would do for the example, and for little more.
+    stage.on("h2", "mv /srv/deployment /srv/kept; mkdir /srv/deployment");
+    stage.on(
+        "h2",
+        "mount -t tmpfs -o size=40m tmpfs /srv/deployment; cp -a /srv/kept/. /srv/deployment/",
+    );
+    stage.on(
+        "h2",
+        "chown deploy /srv/deployment; head -c 39000000 /dev/zero > /srv/deployment/full",
+    );
     let ran = stage.deploy_cli(&["doctor"]).exits(1);
+    let ran = ran.says("h2: /srv/deployment is nearly full");
     let ran = ran.says("h1: http://localhost:1134/_info cannot be asked: sshd there forbids");
     let ran = ran.says("h2: its clock is behind this machine's");
     ran.says("h2: an earlier run left a release unfinished there");

@@ -35,7 +35,7 @@ const ORIGIN: &str = concat!(
 /// How long an origin may take to answer a target.
 const ORIGIN_PATIENCE: Duration = Duration::from_secs(25);
 /// Clocks may differ by so many seconds before it is told.
-const SKEW: i64 = 10;
+const SKEW: u64 = 10;
 
 /// How much room a release takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -218,15 +218,16 @@ fn clock(told: Option<i64>, before: i64, after: i64) -> Finding {
     let Some(told) = told else {
         return Finding::warning("clock", "its clock cannot be read").because(why);
     };
-    let skew = if told < before { told - before } else { (told - after).max(0) };
-    if skew.abs() < SKEW {
+    // Saturating: whatever it says is only a number.
+    let skew = told.saturating_sub(if told < before { before } else { after.min(told) });
+    if skew.unsigned_abs() < SKEW {
         return Finding::ok("clock", "its clock is that of this machine");
     }
     let way = if skew > 0 { "ahead of" } else { "behind" };
     Finding::warning("clock", format!("its clock is {way} this machine's"))
         .because(why)
         .cured_by("timedatectl set-ntp true")
-        .detail(format!("by {} s", skew.abs()))
+        .detail(format!("by {} s", skew.unsigned_abs()))
 }
 
 #[cfg(test)]
@@ -242,5 +243,6 @@ mod tests {
         assert_eq!(grade(Some(60), 100, 130), Grade::Warning);
         assert_eq!(clock(Some(200), 100, 130).detail.unwrap(), "by 70 s");
         assert_eq!(grade(None, 100, 130), Grade::Warning);
+        assert_eq!(grade(Some(i64::MIN), 100, 130), Grade::Warning);
     }
 }

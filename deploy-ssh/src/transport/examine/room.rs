@@ -5,6 +5,8 @@ use crate::{doctor::Finding, transport::report::LEAST_FREE};
 
 /// With less than this free, in kB, and less than a twentieth of the whole, a disk is nearly full.
 const LITTLE: u64 = 5 * 1024 * 1024;
+/// With less than this free, in kB, any disk is nearly full.
+const LEAST: u64 = 50 * 1024;
 /// How many leftovers a target may name.
 const LEFTOVERS: usize = 100;
 
@@ -68,7 +70,7 @@ impl Room {
 
     fn bytes(&self, free: u64, size: Option<&ReleaseSize>) -> Option<Finding> {
         let mount = &self.mount;
-        let left = format!("{} are free", told(free));
+        let left = format!("free: {}", told(free));
         let needed = size.map_or(0, |size| size.bytes / 1024);
         if free < needed {
             let what = format!("no room on {mount} for a release of {}", told(needed));
@@ -82,7 +84,7 @@ impl Room {
         let whole = self.blocks.first().copied().unwrap_or_default();
         let rest = self.blocks.get(1).copied().unwrap_or_default();
         let is_scarce = free < LITTLE && whole > 0 && rest < whole / 20;
-        (is_scarce || free < needed.saturating_mul(2)).then(|| {
+        (is_scarce || free < LEAST.max(needed.saturating_mul(2))).then(|| {
             Finding::warning("disk", format!("{mount} is nearly full"))
                 .because("a release more, or the service's own logs, may fill it")
                 .cured_by(format!("make room there; `du -x -d 2 {mount}` shows what takes it"))
@@ -97,7 +99,7 @@ impl Room {
             return None;
         }
         let (mount, needed) = (&self.mount, size.map_or(0, |size| size.files));
-        let left = format!("{free} of {whole} inodes are free");
+        let left = format!("free: {free} of {whole} inodes");
         let cure = format!("remove small files there; `du -x --inodes -d 2 {mount}` counts them");
         if free < needed.max(1) {
             let what = format!("no inodes on {mount} for a release of {needed} files");
@@ -158,6 +160,7 @@ mod tests {
     fn a_full_disk_is_told_by_share_and_by_number() {
         let nearly = "space 200000 /\nblocks 1000 40 0 0\n";
         assert_eq!(grades(nearly, None), [Grade::Warning]);
+        assert_eq!(grades("space 40000 /\nblocks 1000 900 0 0\n", None), [Grade::Warning]);
         let large = "space 99999999 /\nblocks 1000 40 0 0\n";
         assert_eq!(grades(large, None), [Grade::Ok]);
         let inodes = "space 200000 /\nblocks 1000 500 1000 0\n";
