@@ -4,14 +4,19 @@
 //! learnt is not offered. A word is offered only if no shell could read more than a word into it:
 //! a tag may be named `v1;reboot`, and a person who presses TAB has not read it yet.
 
-use std::{collections::BTreeSet, ffi::OsStr, path::PathBuf, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ffi::OsStr,
+    path::PathBuf,
+    sync::Arc,
+};
 
 use clap_complete::CompletionCandidate;
 use deploy_core::model::Environment;
 
 use crate::{
     args::GlobalArgs,
-    config,
+    config::{self, Setting},
     context::{Context, Project},
     hosts::Ended,
     observers::Touched,
@@ -78,9 +83,28 @@ pub fn runs(current: &OsStr) -> Vec<CompletionCandidate> {
 
 /// Keys of the configuration that have a value.
 pub fn keys(current: &OsStr) -> Vec<CompletionCandidate> {
-    let settings = projects().into_iter().flat_map(|project| project.loaded.all_settings());
-    let keys: BTreeSet<String> = settings.map(|setting| setting.key).collect();
-    offer(current, keys)
+    let of_each = projects().into_iter().map(|project| named_keys(&project.loaded.all_settings()));
+    offer(current, of_each.flatten().collect::<BTreeSet<String>>())
+}
+
+/// `group.0.hosts` as `group.canary.hosts`, as one would rather write it.
+fn named_keys(settings: &[Setting]) -> Vec<String> {
+    let mut names: BTreeMap<(&str, &str), &str> = BTreeMap::new();
+    for setting in settings {
+        if let [table, index, "name"] = setting.key.split('.').collect::<Vec<_>>()[..]
+            && let Some(name) = setting.value.as_str().filter(|name| !name.contains('.'))
+        {
+            names.insert((table, index), name);
+        }
+    }
+    let named = |setting: &Setting| {
+        let mut parts: Vec<&str> = setting.key.splitn(3, '.').collect();
+        if let [table, index, _] = parts[..] {
+            parts[1] = names.get(&(table, index)).unwrap_or(&index);
+        }
+        parts.join(".")
+    };
+    settings.iter().map(named).collect()
 }
 
 fn all_hosts() -> BTreeSet<String> {

@@ -40,13 +40,16 @@ pub(crate) const BUILD: &[Need] = &[
     program("git-lfs", "git-lfs"),
     // Through it come files of git-fat.
     program("rsync", "rsync"),
-    // The shells that are completed for, and what shows manual pages.
+    // What small hosts have instead of coreutils.
+    program("busybox", "busybox"),
+];
+
+/// The shells that are completed for, and what shows manual pages.
+pub(crate) const SHELLS: &[Need] = &[
     program("bash", "bash"),
     program("zsh", "zsh"),
     program("fish", "fish"),
     program("man-db", "man"),
-    // What small hosts have instead of coreutils.
-    program("busybox", "busybox"),
 ];
 
 /// What a Debian package is made and looked at with.

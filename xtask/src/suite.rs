@@ -28,7 +28,7 @@ pub(crate) enum Part {
 /// Runs everything but `without` and prints the sums last.
 pub(crate) fn run(without: &[Part], interrupt: &Interrupt) -> Result<ExitCode, TaskError> {
     let with_fleet = !without.contains(&Part::Fleet);
-    install::ensure(&[install::BUILD], interrupt)?;
+    install::ensure(&[install::BUILD, install::SHELLS], interrupt)?;
     let machine = if with_fleet { Some(prepare_fleet(interrupt)?) } else { None };
     if let Some(Err(reason)) = &machine {
         console::headline("the fleet suite cannot run here; all else will");

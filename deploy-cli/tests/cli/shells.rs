@@ -132,6 +132,9 @@ fn runs_and_keys_are_completed_and_nothing_is_said_where_nothing_is_known() {
     let failed = format!("@{run}/failed");
     assert_eq!(fish(&place, &format!("deploy-cli status --hosts @{run}/fai")), [failed]);
     assert_eq!(fish(&place, "deploy-cli config layout.k"), ["layout.keep"]);
+    let key = "check.answers.interval";
+    assert_eq!(fish(&place, "deploy-cli config check.answers.int"), [key]);
+    place.cli(&["config", key]).ends(0).says("100ms");
 
     let nowhere = Place::bare();
     fs::copy(place.path("completions"), nowhere.path("completions")).unwrap();
