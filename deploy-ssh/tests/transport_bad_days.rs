@@ -148,7 +148,10 @@ async fn a_live_path_that_is_not_ours_is_refused_with_a_way_out() {
     let change = ground.change(&transport, None, Some(&v1));
     type Make = fn(&Path);
     let make: [(Make, &str); 3] = [
-        (|path| fs::create_dir(path).unwrap(), "is a plain directory: move it away"),
+        (
+            |path| fs::create_dir(path).unwrap(),
+            "is a plain directory: `deploy-cli adopt` takes it over",
+        ),
         (|path| fs::write(path, "x").unwrap(), "is a file: move it away"),
         (|path| std::os::unix::fs::symlink("/etc", path).unwrap(), "is a link to \"/etc\""),
     ];

@@ -71,7 +71,8 @@ fn what_is_in_the_way_on_a_host_is_told_and_left_alone() {
     let place = Place::new();
     fs::create_dir(place.path("srv/deploy")).unwrap();
     let ran = place.cli(&["doctor"]).ends(1).says("local: $PLACE/srv/deploy is a plain directory");
-    ran.says("why: a deploy would refuse the host before it begins").says("cure: move it away");
+    ran.says("why: a deploy would refuse the host before it begins")
+        .says("cure: `deploy-cli adopt` takes it over");
     assert!(place.path("srv/deploy").is_dir());
     let json = place.cli(&["doctor", "--json"]).ends(1).stdout;
     let lines: Vec<serde_json::Value> =
@@ -80,6 +81,10 @@ fn what_is_in_the_way_on_a_host_is_told_and_left_alone() {
     assert_eq!(problem["hosts"][0], "local");
     let sum = lines.last().unwrap();
     assert_eq!((&sum["problems"], &sum["exit"]), (&1.into(), &1.into()));
+    // The cure that was told is one.
+    place.cli(&["adopt", "--yes"]).ends(0);
+    let ran = place.cli(&["doctor"]).ends(0).says("nothing would stop a deploy");
+    assert_eq!(ran.stdout.lines().count(), 1, "{}", ran.all());
 }
 
 #[test]
