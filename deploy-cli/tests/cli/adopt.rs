@@ -1,12 +1,14 @@
 //! What other tools deployed, taken over and given back, on this machine.
 
+mod dying;
+
 use std::{
     fs,
-    os::unix::fs::{MetadataExt, symlink},
+    os::unix::fs::{MetadataExt, PermissionsExt, symlink},
     path::{Path, PathBuf},
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
     thread::{self, JoinHandle},
     time::Duration,
@@ -360,23 +362,24 @@ fn what_is_not_known_is_refused_and_left_as_it_is() {
     place.cli(&["adopt", "--undo", "--yes"]).ends(1).says("no adoption is recorded");
 }
 
-/// Programs that end the shell that calls them, before or after the Nth time that one of them runs.
-fn deadly(place: &Place) {
-    let directory = place.path("deadly");
-    fs::create_dir(&directory).unwrap();
-    for program in ["mv", "ln", "perl", "mkdir", "chmod", "rm"] {
-        let real = which(program);
-        let text = format!(
-            "#!/bin/sh\nc={0}/count\nread -r n <$c; n=$((n - 1)); echo $n >$c\n\
-             if [ $n = 0 ] && [ -e {0}/before ]; then kill -KILL $PPID; exit 1; fi\n\
-             {real} \"$@\"; e=$?\n\
-             if [ $n = 0 ]; then kill -KILL $PPID; fi\nexit $e\n",
-            directory.display()
-        );
-        fs::write(directory.join(program), text).unwrap();
-        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-        fs::set_permissions(directory.join(program), mode).unwrap();
-    }
+/// A program that fails whenever `fails` says so, a condition of the shell.
+fn failing(place: &Place, program: &str, fails: &str) {
+    fs::create_dir_all(place.path("failing")).unwrap();
+    let file = place.path("failing").join(program);
+    let real = which(program);
+    let text = format!(
+        "#!/bin/sh\nif {fails}; then echo {program} fails >&2; exit 1; fi\nexec {real} \"$@\"\n"
+    );
+    fs::write(&file, text).unwrap();
+    fs::set_permissions(file, PermissionsExt::from_mode(0o755)).unwrap();
+}
+
+/// Runs the command with the programs in `directory` before all others.
+fn with_programs(place: &Place, directory: &str, words: &[&str]) -> Ran {
+    let path = std::env::var("PATH").unwrap();
+    let mut command = place.command(words);
+    command.env("PATH", format!("{}:{path}", place.path(directory).display()));
+    place.ran(&command.output().unwrap())
 }
 
 fn which(program: &str) -> String {
@@ -385,81 +388,66 @@ fn which(program: &str) -> String {
     found.unwrap().display().to_string()
 }
 
-/// Runs the command with the deadly programs, the `number`th of which ends it.
-fn dying(place: &Place, words: &[&str], number: usize, before: bool) -> Ran {
-    let directory = place.path("deadly");
-    fs::write(directory.join("count"), format!("{number}\n")).unwrap();
-    let _ = fs::remove_file(directory.join("before"));
-    if before {
-        fs::write(directory.join("before"), "").unwrap();
-    }
-    let path = std::env::var("PATH").unwrap();
-    let mut command = place.command(words);
-    command.env("PATH", format!("{}:{path}", directory.display()));
-    place.ran(&command.output().unwrap())
-}
-
-/// Whatever is the last thing that a host did: the live path leads to whole files all the time, and
-/// the same command again ends what was begun. Every `step`th point is tried: in turn right before
-/// what is done there, and right after it.
-fn dies_everywhere(make: fn() -> Place, live: &str, step: usize) {
-    let (next, ended) = (AtomicUsize::new(1), AtomicUsize::new(0));
-    thread::scope(|scope| {
-        for _ in 0..4 {
-            scope.spawn(|| {
-                while ended.load(Ordering::Relaxed) == 0 {
-                    let number = next.fetch_add(step, Ordering::Relaxed);
-                    assert!(number < 100, "it never ends");
-                    let before = (number / step).is_multiple_of(2);
-                    if !dies_at((number, before), &make(), live) {
-                        ended.fetch_max(number, Ordering::Relaxed);
-                    }
-                }
-            });
-        }
-    });
-    let numbers = ended.load(Ordering::Relaxed);
-    assert!(numbers > 20, "only {numbers} points");
-}
-
-/// Whether one of both was still at work at that point.
-fn dies_at((number, before): (usize, bool), place: &Place, live: &str) -> bool {
-    deadly(place);
-    let reader = Reader::of(place.path("srv").join(live).join("version"));
-    let is_spared = || read(&place.path("deadly/count")).trim().parse::<i64>().unwrap() > 0;
-    let died = dying(place, &["adopt", "--yes"], number, before);
-    let mut spared = is_spared();
-    assert!(!spared || died.code == 0, "{}", died.all());
-    place.cli(&["adopt", "--yes"]).ends(0);
-    place.cli(&["status"]).ends(0).never_says("claimed").never_says("broken off");
-    let died = dying(place, &["adopt", "--undo", "--yes"], number, before);
-    assert!(!is_spared() || died.code == 0, "{}", died.all());
-    spared &= is_spared();
-    place.cli(&["adopt", "--undo", "--yes"]).ends(0);
+#[test]
+fn what_exchanges_at_once_is_tried_and_a_gap_has_to_be_allowed() {
+    let place = capistrano();
+    failing(&place, "perl", "true");
+    let adopt =
+        |words: &[&str]| with_programs(&place, "failing", &[&["adopt", "--yes"], words].concat());
+    let reader = Reader::of(place.path("srv/app/current/version"));
+    adopt(&[]).ends(0).says("at once, by python3");
+    adopt(&["--undo"]).ends(0);
     reader.never_failed();
-    assert!(!place.path("srv").join(live).join(".deploy-release").exists(), "{number}");
-    !spared
+
+    failing(&place, "python3", "true");
+    adopt(&[]).ends(1).says("install perl, python3 or coreutils 9.5").says("nothing was touched");
+    assert!(!place.path("srv/app/current-cache").exists());
+    adopt(&["--allow-gap"]).ends(0).says("for a moment the live path leads NOWHERE");
+    assert_eq!(read(&place.path("srv/app/current/version")), "one\n");
+    place.cli(&["deploy", "release/2026-01-02/1", "--yes"]).ends(0);
+    adopt(&["--undo"]).ends(1).says("--allow-gap");
+    adopt(&["--undo", "--allow-gap"]).ends(0);
+    assert_eq!(read(&place.path("srv/app/current/version")), "one\n");
 }
 
 #[test]
-fn an_adoption_that_dies_at_any_point_is_finished_for_a_directory() {
-    dies_everywhere(
-        || {
-            let place = place("deploy");
-            export(&place, "release/2026-01-01/1", "srv/deploy");
-            place
-        },
-        "deploy",
-        5,
-    );
+fn an_exchange_that_fails_in_earnest_leaves_what_was_there() {
+    for (place, live) in [(capistrano(), "srv/app/current"), (scap(), "srv/app")] {
+        let link = fs::read_link(place.path(live)).unwrap();
+        failing(&place, "perl", "case \"$*\" in *releases*) true ;; *) false ;; esac");
+        let ran = with_programs(&place, "failing", &["adopt", "--yes"]).ends(6);
+        ran.says("could not be exchanged with").says("1 failed");
+        assert_eq!(fs::read_link(place.path(live)).unwrap(), link);
+        assert_eq!(read(&place.path(live).join("version")), "one\n");
+        place.cli(&["status"]).ends(0).says("its adoption was broken off");
+        // It can be given up, as well as done again.
+        place.cli(&["adopt", "--undo", "--yes"]).ends(0);
+        place.cli(&["status"]).ends(0).never_says("broken off");
+        assert!(!place.path(live).join(".deploy-release").exists());
+        place.cli(&["adopt", "--yes"]).ends(0);
+    }
 }
 
 #[test]
-fn an_adoption_that_dies_at_any_point_is_finished_for_capistrano() {
-    dies_everywhere(capistrano, "app/current", 2);
+fn what_was_found_is_told_to_programs_too() {
+    let place = capistrano();
+    let ran = place.cli(&["adopt", "--dry-run", "--json"]).ends(0);
+    let told: serde_json::Value = serde_json::from_str(ran.stdout.trim()).unwrap();
+    assert_eq!((&told["target"], &told["found"]), (&"local".into(), &"capistrano".into()));
+    assert_eq!(told["shared"], serde_json::json!(["log", "public/uploads"]));
+    assert_eq!(told["release"]["version"]["name"], "release/2026-01-01/1");
 }
 
 #[test]
-fn an_adoption_that_dies_at_any_point_is_finished_for_scap() {
-    dies_everywhere(scap, "app", 5);
+fn a_clean_deploy_of_the_adopted_commit_is_another_release() {
+    let place = place_of("deploy", &[("settings", "as committed\n")]);
+    let live = place.path("srv/deploy");
+    export(&place, "release/2026-01-02/1", "srv/deploy");
+    fs::write(live.join("REVISION"), commit(&place, "release/2026-01-02/1")).unwrap();
+    fs::write(live.join("settings"), "by hand\n").unwrap();
+    adopted(&place, "deploy", &[]).ends(0).says("not as in the commit: settings");
+    place.cli(&["deploy", "release/2026-01-02/1", "--yes"]).ends(0);
+    assert_eq!(read(&live.join("settings")), "as committed\n");
+    place.cli(&["rollback", "--yes"]).ends(0);
+    assert_eq!(read(&live.join("settings")), "by hand\n");
 }

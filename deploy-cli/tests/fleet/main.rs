@@ -4,6 +4,7 @@
 //! what was seen).
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod adopt;
 mod archive;
 mod bench;
 mod checks;

@@ -32,7 +32,8 @@ by_commit() {
     case $_mode in
       100644 | 100755)
         if is_left_out "$_p"; then continue; fi
-        if [ -f "$_p" ] && [ ! -L "$_p" ]; then
+        # What cannot be read counts as different.
+        if [ -f "$_p" ] && [ ! -L "$_p" ] && [ -r "$_p" ]; then
           _x=100644
           [ ! -x "$_p" ] || _x=100755
           printf '%s %s %s\n' "$_mode" "$_object" "$_p" >>"$try/want"

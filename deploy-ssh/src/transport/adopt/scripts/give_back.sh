@@ -37,10 +37,11 @@ put_aside() {
   if [ "$kind" = scap ]; then
     aside=$cache/undone-$stamp
     mkdir -p "$aside" && rm -rf "$cache/.new" || exit 1
-    for _f in live previous releases indexes manifests shared repo.git state.json .at-work; do
+    # The record is the last: until then it can be done again.
+    for _f in live previous releases indexes manifests shared repo.git state.json .at-work \
+      .adopting adopted.json; do
       if [ -e "$cache/$_f" ] || [ -L "$cache/$_f" ]; then mv -T "$cache/$_f" "$aside/$_f" || exit 1; fi
     done
-    mv -f "$cache/adopted.json" "$aside/" || exit 1
   else
     aside=$cache-undone-$stamp
     mv -T "$cache" "$aside" || exit 1
