@@ -451,3 +451,36 @@ fn a_clean_deploy_of_the_adopted_commit_is_another_release() {
     place.cli(&["rollback", "--yes"]).ends(0);
     assert_eq!(read(&live.join("settings")), "by hand\n");
 }
+
+#[test]
+fn a_host_with_busybox_will_do() {
+    let place = capistrano();
+    let programs = place.path("busybox");
+    fs::create_dir(&programs).unwrap();
+    let is_there = ["/bin/dash", "/usr/bin/python3"].iter().all(|path| Path::new(path).exists());
+    let list = std::process::Command::new("busybox").arg("--list").output();
+    let Some(list) = list.ok().filter(|_| is_there) else {
+        eprintln!("skipped: needs busybox, dash and python3");
+        return;
+    };
+    let busybox = which("busybox");
+    for name in String::from_utf8(list.stdout).unwrap().lines() {
+        symlink(if name == "sh" { "/bin/dash" } else { busybox.as_str() }, programs.join(name))
+            .unwrap();
+    }
+    symlink(which("git"), programs.join("git")).unwrap();
+    symlink("/usr/bin/python3", programs.join("python3")).unwrap();
+    let only = |words: &[&str]| {
+        let mut command = place.command(words);
+        command.env("PATH", &programs);
+        place.ran(&command.output().unwrap())
+    };
+    let reader = Reader::of(place.path("srv/app/current/version"));
+    let ran = only(&["adopt", "--yes"]).ends(0);
+    ran.says("at once, by python3").says("becomes release/2026-01-01/1 (").says("public/uploads");
+    only(&["deploy", "release/2026-01-02/1", "--yes"]).ends(0);
+    only(&["rollback", "--yes"]).ends(0);
+    only(&["adopt", "--undo", "--yes"]).ends(0);
+    reader.never_failed();
+    only(&["status"]).ends(0).says("releases/$COMMIT00\", which is not ours");
+}
