@@ -53,7 +53,7 @@ pub(crate) struct Packs {
     contents: Contents,
     flats: Memo<(Oid, Reach), Arc<Flat>>,
     /// Whether a commit that some target has is here, too.
-    found: Memo<Oid, bool>,
+    found: Memo<Oid, Option<Arc<Flat>>>,
     packs: Memo<(Oid, Vec<Oid>), Arc<PathBuf>>,
 }
 
@@ -192,17 +192,9 @@ impl Packs {
     /// The tree of a have, if it is what the target says it is.
     async fn believed(&self, have: &Have) -> Option<Arc<Flat>> {
         let found = self.found.cell(&have.commit);
-        let look = || async {
-            let object = format!("{}^{{commit}}", have.commit);
-            self.git
-                .ask("look a have up", &["cat-file", "-e", &object])
-                .await
-                .map(|answer| answer.ok)
-        };
-        if !*found.get_or_try_init(look).await.ok()? {
-            return None;
-        }
-        let flat = self.flat_within(&have.commit, Reach::Here).await.ok()?;
+        // What is not here is looked for once, however many targets have it.
+        let look = || async { self.flat_within(&have.commit, Reach::Here).await.ok() };
+        let flat = found.get_or_init(look).await.clone()?;
         (flat.tree == have.tree).then_some(flat)
     }
 

@@ -115,7 +115,7 @@ impl Options {
         let rows = KINDS.iter().map(|kind| self.sizes(*kind).len()).max().unwrap_or_default();
         let sides = if self.peers { 6 } else { 2 };
         // And one that is only planned.
-        rows * (usize::from(self.runs) * sides + 1)
+        rows * (usize::from(self.runs) * sides + 1 + 2 * side::SETTLING)
     }
 
     /// The numbers of hosts of `kind`, in growing order.

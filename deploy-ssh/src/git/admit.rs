@@ -27,12 +27,16 @@ pub(super) async fn check(
 
 /// The modified tracked files. A bare repository has none.
 pub(super) async fn modified(git: &Git) -> Result<Vec<String>, BackendError> {
-    let bare = git.line("read the repository", &["rev-parse", "--is-bare-repository"]).await?;
-    if bare == "true" {
-        return Ok(Vec::new());
-    }
+    let attempted = "look for modified files";
     let args = ["status", "--porcelain", "-z", "--untracked-files=no", "--no-renames"];
-    let output = git.output("look for modified files", &args).await?;
+    let status = git.ask(attempted, &args).await?;
+    if !status.ok {
+        let bare = git.line("read the repository", &["rev-parse", "--is-bare-repository"]).await?;
+        if bare == "true" {
+            return Ok(Vec::new());
+        }
+    }
+    let output = status.require(attempted)?;
     Ok(output
         .split(|b| *b == 0)
         .filter(|entry| entry.len() > 3)

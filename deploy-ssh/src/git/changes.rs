@@ -20,15 +20,13 @@ pub(super) async fn between(
     if from == to {
         return Ok(nothing(Relation::Same));
     }
-    let (Some(from), Some(to)) = (known(git, from).await?, known(git, to).await?) else {
+    let (Some(from), Some(to)) = (Oid::of(from), Oid::of(to)) else {
         return Ok(nothing(Relation::Unknown));
     };
-    let relation = if contains(git, &from, &to).await? {
-        Relation::Forward
-    } else if contains(git, &to, &from).await? {
-        Relation::Backward
-    } else {
-        Relation::Diverged
+    let relation = match relation(git, &from, &to).await {
+        Ok(relation) => relation,
+        Err(error) if known(git, &from).await? && known(git, &to).await? => return Err(error),
+        Err(_) => return Ok(nothing(Relation::Unknown)),
     };
     let range = match relation {
         Relation::Backward => format!("{to}..{from}"),
@@ -37,11 +35,19 @@ pub(super) async fn between(
     Ok(Changes { relation, commits: log(git, &range).await? })
 }
 
-async fn known(git: &Git, id: &VersionId) -> Result<Option<Oid>, BackendError> {
-    let Some(oid) = Oid::of(id) else { return Ok(None) };
-    let object = format!("{oid}^{{commit}}");
-    let found = git.ask("look a commit up", &["cat-file", "-e", &object]).await?.ok;
-    Ok(found.then_some(oid))
+async fn relation(git: &Git, from: &Oid, to: &Oid) -> Result<Relation, BackendError> {
+    Ok(if contains(git, from, to).await? {
+        Relation::Forward
+    } else if contains(git, to, from).await? {
+        Relation::Backward
+    } else {
+        Relation::Diverged
+    })
+}
+
+async fn known(git: &Git, commit: &Oid) -> Result<bool, BackendError> {
+    let object = format!("{commit}^{{commit}}");
+    Ok(git.ask("look a commit up", &["cat-file", "-e", &object]).await?.ok)
 }
 
 async fn contains(git: &Git, older: &Oid, newer: &Oid) -> Result<bool, BackendError> {

@@ -40,10 +40,7 @@ pub(super) async fn find(
 }
 
 async fn is_ref(git: &Git, place: &str) -> Result<bool, BackendError> {
-    let valid = git.ask("check a name", &["check-ref-format", place]).await?;
-    if !valid.ok {
-        return Ok(false);
-    }
+    // What is no name of a ref is not found either: nothing is parsed here.
     Ok(git.ask("look a name up", &["show-ref", "--verify", "--quiet", "--", place]).await?.ok)
 }
 

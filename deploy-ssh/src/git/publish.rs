@@ -95,21 +95,24 @@ impl GitSource {
         attempted: &str,
     ) -> Result<(), BackendError> {
         let place = format!("refs/tags/{name}");
-        let valid = self.git.ask(attempted, &["check-ref-format", &place]).await?;
-        if !valid.ok || name.starts_with('-') {
-            return Err(BackendError::new(ErrorKind::Rejected, attempted)
-                .with_source("git does not allow such a name"));
-        }
-        let exists = ["show-ref", "--verify", "--quiet", "--", &place];
-        if self.git.ask(attempted, &exists).await?.ok {
-            return Err(
-                BackendError::new(ErrorKind::Conflict, attempted).with_source("the tag exists")
-            );
-        }
         let message = if message.trim().is_empty() { name } else { message };
         let message = format!("--message={message}");
         let make = ["tag", "--annotate", &message, "--", name, commit.as_str()];
-        self.git.output(attempted, &make).await?;
+        let made = self.git.ask(attempted, &make).await?;
+        if !made.ok {
+            // Why, is looked up only now: git tells it in words, which change.
+            let valid = self.git.ask(attempted, &["check-ref-format", &place]).await?;
+            if !valid.ok || name.starts_with('-') {
+                return Err(BackendError::new(ErrorKind::Rejected, attempted)
+                    .with_source("git does not allow such a name"));
+            }
+            let exists = ["show-ref", "--verify", "--quiet", "--", &place];
+            if self.git.ask(attempted, &exists).await?.ok {
+                return Err(BackendError::new(ErrorKind::Conflict, attempted)
+                    .with_source("the tag exists"));
+            }
+            made.require(attempted)?;
+        }
         let pushed = self.push(name, attempted).await;
         if pushed.is_err() {
             // The push's own error is worth more than a failure to tidy up after it.

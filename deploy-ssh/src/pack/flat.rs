@@ -64,12 +64,15 @@ impl Flat {
                 .with_hint("git fetch"));
         };
         let joining = Joining { staging, contents, reach };
-        let joined = joining.join(git.clone(), commit.clone(), tree.clone(), DEEPEST).await?;
+        let mut listing = list(git, &tree).await?;
+        let joined = joining.join(git.clone(), (commit, &tree), &listing, DEEPEST).await?;
         let Filled { tree: joined, contents } = joined;
         let is_merged = joined != tree;
         let root = if is_merged { wrap(staging, &joined).await? } else { commit.clone() };
-        let reader = if is_merged { staging.git() } else { git };
-        let links = inspect(reader, &joined, &attempted).await?;
+        if is_merged {
+            listing = list(staging.git(), &joined).await?;
+        }
+        let links = inspect(&listing, &attempted)?;
         Ok(Self { commit: commit.clone(), root, tree: joined, contents, links, is_merged })
     }
 
@@ -96,18 +99,22 @@ struct Joining<'a> {
 }
 
 impl Joining<'_> {
-    /// The tree of `commit` with the trees of its submodules and its large files put in their
-    /// places.
+    /// The tree of `commit`, which holds what is in `listing`, with the trees of its submodules and
+    /// its large files put in their places.
     async fn join(
         &self,
         git: Git,
-        commit: Oid,
-        tree: Oid,
+        (commit, tree): (&Oid, &Oid),
+        listing: &[u8],
         depth: usize,
     ) -> Result<Filled, BackendError> {
-        let of = (&commit, &tree);
-        let filled = outside::fill(&git, self.staging, self.contents, of, self.reach).await?;
-        let links = gitlinks(&git, &tree).await?;
+        let filled = if has_attributes(listing) {
+            let of = (commit, tree);
+            outside::fill(&git, self.staging, self.contents, of, self.reach).await?
+        } else {
+            Filled { tree: tree.clone(), contents: Vec::new() }
+        };
+        let links = gitlinks(listing);
         if links.is_empty() {
             return Ok(filled);
         }
@@ -122,14 +129,16 @@ impl Joining<'_> {
         let index = staging.new_index();
         staging.in_index(&index, &["read-tree", tree.as_str()], None, &attempted).await?;
         for link in links {
-            let repository = submodule::repository(&git, &commit, &link).await?;
+            let repository = submodule::repository(&git, commit, &link).await?;
             let peeled = format!("{}^{{tree}}", link.commit);
             let sub = repository.output(&attempted, &["rev-parse", "--verify", &peeled]).await?;
             let sub = Oid::from_output(&sub).ok_or_else(|| {
                 BackendError::new(ErrorKind::Broken, attempted.clone()).with_source("no tree id")
             })?;
             staging.borrow_from(&repository).await?;
-            let sub = Box::pin(self.join(repository, link.commit.clone(), sub, depth - 1)).await?;
+            let listing = list(&repository, &sub).await?;
+            let of = (&link.commit, &sub);
+            let sub = Box::pin(self.join(repository.clone(), of, &listing, depth - 1)).await?;
             contents.extend(sub.contents);
             put(staging, &index, &link.path, &sub.tree, &attempted).await?;
         }
@@ -187,25 +196,31 @@ pub(super) fn entries(listing: &[u8]) -> impl Iterator<Item = (&[u8], &[u8], &[u
     })
 }
 
-async fn gitlinks(git: &Git, tree: &Oid) -> Result<Vec<Gitlink>, BackendError> {
-    let listing = git
-        .output("list the files", &["ls-tree", "-r", "-z", "--full-tree", tree.as_str()])
-        .await?;
-    Ok(entries(&listing)
+/// All files of a tree, for [`entries`].
+async fn list(git: &Git, tree: &Oid) -> Result<Vec<u8>, BackendError> {
+    git.output("list the files", &["ls-tree", "-r", "-z", "--full-tree", tree.as_str()]).await
+}
+
+/// Whether any file says how others are to be treated; without, none is kept outside of git.
+fn has_attributes(listing: &[u8]) -> bool {
+    let name = |path: &[u8]| path.rsplit(|b| *b == b'/').next() == Some(b".gitattributes");
+    entries(listing).any(|(.., path)| name(path))
+}
+
+fn gitlinks(listing: &[u8]) -> Vec<Gitlink> {
+    entries(listing)
         .filter(|(mode, ..)| *mode == b"160000")
         .filter_map(|(_, oid, path)| {
             let commit = Oid::parse(std::str::from_utf8(oid).ok()?)?;
             Some(Gitlink { path: path.to_owned(), commit })
         })
-        .collect())
+        .collect()
 }
 
 /// The symbolic links of a tree. Refuses trees that use our own names.
-async fn inspect(git: &Git, tree: &Oid, attempted: &str) -> Result<Vec<Vec<u8>>, BackendError> {
-    let args = ["ls-tree", "-r", "-z", "--full-tree", tree.as_str()];
-    let listing = git.output(attempted, &args).await?;
+fn inspect(listing: &[u8], attempted: &str) -> Result<Vec<Vec<u8>>, BackendError> {
     let mut links = Vec::new();
-    for (mode, _, path) in entries(&listing) {
+    for (mode, _, path) in entries(listing) {
         let first = path.split(|b| *b == b'/').next().unwrap_or_default();
         if [MARK.as_bytes(), BUILDING.as_bytes(), RENDERED.as_bytes()].contains(&first) {
             return Err(BackendError::new(ErrorKind::Rejected, attempted).with_source(format!(

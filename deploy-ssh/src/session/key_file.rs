@@ -16,6 +16,8 @@ pub(crate) struct KeyFile {
     pub kind: Kind,
     /// Its public key, where that can be read.
     pub public: Option<PublicKey>,
+    /// The public key that the private one has in itself, as one line, where it can be used as it is.
+    pub own: Option<String>,
     /// The certificates that go with it: configured ones, and the one beside it.
     pub certificates: Vec<PathBuf>,
 }
@@ -41,8 +43,10 @@ impl KeyFile {
                 Err(_) => text.contains("-cert-v01@openssh.com "),
             }
         });
-        let kind = fs::read_to_string(path).map_or(Kind::Missing, |text| Kind::of(&text));
-        Self { kind, public, certificates }
+        let text = fs::read_to_string(path);
+        let kind = text.as_ref().map_or(Kind::Missing, |text| Kind::of(text));
+        let own = text.ok().filter(|_| kind == Kind::Usable).and_then(|text| own(&text));
+        Self { kind, public, own, certificates }
     }
 }
 
@@ -58,6 +62,10 @@ fn public_of(file: &Path) -> Option<PublicKey> {
         .or_else(|_| PublicKey::read_openssh_file(file))
         .or_else(|_| PrivateKey::read_openssh_file(file).map(|key| key.public_key().clone()))
         .ok()
+}
+
+fn own(text: &str) -> Option<String> {
+    PrivateKey::from_openssh(text).ok()?.public_key().to_openssh().ok()
 }
 
 /// What a key file is, before libssh2 says something misleading about it.

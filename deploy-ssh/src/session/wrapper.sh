@@ -97,13 +97,24 @@ _wquick() {
     _wstep "$@"
   )
   _wstatus=$?
+  if [ "$_wbytes" = - ] || [ "$_wstatus" = 0 ]; then
+    # In one write, which is one packet.
+    printf '\001%s:R %s %s\n\001%s:E %s\n' "$_wn" "$_wi" "$_wstatus" "$_wn" "$_wi" >&3
+    printf '\001%s:E %s\n' "$_wn" "$_wi" >&4
+    return
+  fi
   _wexited "$_wstatus"
-  [ "$_wbytes" = - ] || [ "$_wstatus" = 0 ] || cat
+  cat
+  _wended
 }
 
 _wrun() {
-  if [ "$_wkind" = quick ]; then _wquick "$@"; else _wrelayed "$@"; fi
-  _wended
+  if [ "$_wkind" = quick ]; then
+    _wquick "$@"
+  else
+    _wrelayed "$@"
+    _wended
+  fi
 }
 
 printf '\001%s:H %s %s\n' "$_wn" "$$" "$_wdd" >&3

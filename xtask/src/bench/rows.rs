@@ -5,7 +5,7 @@ use std::{path::PathBuf, thread};
 use super::{
     Options,
     figure::Figure,
-    floor::Floor,
+    floor::{self, Floor},
     gauge::Gauge,
     measured::{Measured, Packs},
     origin::Origin,
@@ -120,6 +120,9 @@ impl Row<'_> {
             series.extend(self.seed(*side)?);
         }
         series.push(self.plan(ours)?);
+        for side in sides.iter().filter(|side| [floor::NAME, ours::NAME].contains(&side.name())) {
+            side::settle(self.place, *side, self.interrupt)?;
+        }
         series.extend(self.alternate(sides)?);
         Ok(series)
     }
@@ -137,6 +140,7 @@ impl Row<'_> {
         let mut series = Vec::new();
         if has_floor {
             self.seed(floor)?;
+            side::settle(self.place, floor, self.interrupt)?;
             series.extend(self.alternate(&[floor])?);
             self.place.wipe(floor.root())?;
         } else {

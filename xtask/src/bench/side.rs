@@ -71,6 +71,25 @@ impl Series {
     }
 }
 
+/// How often a side deploys before it counts: until each host has had as many releases as it keeps,
+/// as all hosts have that are in use.
+pub(super) const SETTLING: usize = 2;
+
+/// Lets `side` deploy, and go back, until its hosts are as they are in use.
+pub(super) fn settle(
+    place: &Place<'_>,
+    side: &dyn Side,
+    interrupt: &Interrupt,
+) -> Result<(), TaskError> {
+    for _ in 0..SETTLING {
+        let version = place.work.publish_next()?;
+        place.must_succeed("settle", &side.deploy(&version, interrupt)?)?;
+        place.must_succeed("settle", &side.back(interrupt)?)?;
+        place.work.withdraw(&version)?;
+    }
+    Ok(())
+}
+
 /// Lets the sides deploy, and go back, `runs` times in turn.
 ///
 /// Each has versions of its own, which the origin has only while it is their turn: so nobody finds
