@@ -56,7 +56,7 @@ impl Flat {
         reach: Reach,
     ) -> Result<Self, BackendError> {
         let attempted = format!("read the tree of {}", commit.short());
-        let peeled = format!("{commit}^{{tree}}");
+        let peeled = format!("{commit}^{{commit}}^{{tree}}");
         let tree = git.ask(&attempted, &["rev-parse", "--verify", "--quiet", &peeled]).await?;
         let Some(tree) = Oid::from_output(&tree.stdout).filter(|_| tree.ok) else {
             return Err(BackendError::new(ErrorKind::NotFound, attempted)
