@@ -39,7 +39,7 @@ g() {
     -c core.fsmonitor=false -c core.untrackedCache=false -c core.splitIndex=false \
     -c core.sparseCheckout=false -c core.fileMode=true -c core.symlinks=true \
     -c core.ignoreCase=false -c core.trustctime=false -c core.checkStat=minimal \
-    -c core.fsync=none -c core.bigFileThreshold=16m -c core.packedGitWindowSize=16m \
+    -c core.preloadIndex=false -c index.threads=1 -c core.fsync=none -c core.bigFileThreshold=16m -c core.packedGitWindowSize=16m \
     -c core.packedGitLimit=256m -c pack.windowMemory=128m \
     -c gc.auto=0 -c safe.directory='*' "$@"
 }
@@ -72,13 +72,15 @@ first_line() {
   :
 }
 
-# Sets $state_now to the state, on one line.
+# Sets $state_now to the state, on one line. As we write it, it is one line; anything else was not
+# written by us, and of that a part will do.
 find_state() {
-  state_now=
-  [ -f "$cache/state.json" ] && state_now=$(head -c 65537 "$cache/state.json" 2>/dev/null)
-  case $state_now in
-    *"$nl"*) state_now=$(printf %s "$state_now" | tr '\n' ' ') ;;
-  esac
+  state_now= _more=
+  [ -f "$cache/state.json" ] || return 0
+  { IFS= read -r state_now && IFS= read -r _more; } 2>/dev/null <"$cache/state.json"
+  if [ -n "$_more" ] || [ ${#state_now} -gt 65536 ]; then
+    state_now=$(head -c 65537 "$cache/state.json" 2>/dev/null | tr '\n' ' ')
+  fi
 }
 
 # Sets $live to the id of the live release, or whatever else the live link names; nothing when there
