@@ -108,8 +108,9 @@ impl GitSource {
             }
             let exists = ["show-ref", "--verify", "--quiet", "--", &place];
             if self.git.ask(attempted, &exists).await?.ok {
-                return Err(BackendError::new(ErrorKind::Conflict, attempted)
-                    .with_source("the tag exists"));
+                return Err(
+                    BackendError::new(ErrorKind::Conflict, attempted).with_source("the tag exists")
+                );
             }
             made.require(attempted)?;
         }
