@@ -17,10 +17,12 @@ pub(super) enum Entry {
 ///
 /// As text it has one line for each path, in the order of their bytes:
 ///
-///     d ./bin
-///     f 0f3c…  ./bin/notes.txt
-///     x 9a41…  ./bin/run
-///     l ./current<TAB>bin
+/// ```text
+/// d ./bin
+/// f 0f3c…  ./bin/notes.txt
+/// x 9a41…  ./bin/run
+/// l ./current<TAB>bin
+/// ```
 ///
 /// What stands behind the letter of a file is a line for `sha256sum -c`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -50,8 +50,8 @@ use super::{
     link::ShellIo,
 };
 
-/// How much an in-memory pipe holds.
-const PIPE: usize = 64 * 1024;
+/// How much an in-memory pipe holds. It keeps its room for as long as the connection lasts.
+const PIPE: usize = 16 * 1024;
 /// The stack of a thread that connects: libssh2 and OpenSSL need little, getaddrinfo some more.
 const STACK: usize = 512 * 1024;
 /// How long until a close that is not answered is looked at again.

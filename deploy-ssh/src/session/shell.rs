@@ -31,8 +31,8 @@ const DYING: Duration = Duration::from_secs(3);
 /// How long after a step's exit its output may stay open, before a sign of life ends the waiting.
 const LINGER: Duration = Duration::from_secs(1);
 /// How much is read of each output at a time: hundreds of steps run at once.
-const OUT: usize = 16 * 1024;
-const ERR: usize = 4 * 1024;
+const OUT: usize = 8 * 1024;
+const ERR: usize = 2 * 1024;
 /// How much a login shell may say before the wrapper does.
 const NOISE: usize = 2048;
 
