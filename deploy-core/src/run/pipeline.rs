@@ -346,7 +346,23 @@ pub(super) fn admit(plan: &mut Plan, allow: Allowances) -> Result<(), Refusal> {
         refuse_downgrade(plan)?;
         warn_of_strangers(plan);
     }
+    if plan.direction == Direction::Back {
+        warn_of_newer(plan);
+    }
     Ok(())
+}
+
+/// Says where the way back leads to a newer version, as it does after another rollback: the last good
+/// version that is not live is then the one that was taken back (rule 1).
+fn warn_of_newer(plan: &mut Plan) {
+    let targets = related(plan, &[Relation::Forward]);
+    if !targets.is_empty() {
+        let targets = named(&targets);
+        plan.warnings.push(format!(
+            "on {targets} this leads to a newer version than the live one, maybe one that was taken \
+             back; name a version to go to another"
+        ));
+    }
 }
 
 /// The targets that move between versions of which the source says one of `relations`.

@@ -79,9 +79,16 @@ async fn rule_08_a_downgrade_may_be_allowed_and_a_rollback_is_exempt() {
     let ending = Story::again(&ending, &[("all", &["h1"])], "run-2").pipeline(ordered);
     let ending = ending.roll_back().await;
     assert_eq!((ending.code(), ending.host("h1").serves()), (0, Some("v5")));
+    // It leads to a newer one, which is said.
+    let told = |ending: &Ending| {
+        let warnings = &ending.summary.plan.as_ref().unwrap().warnings;
+        warnings.iter().filter(|w| w.contains("on h1 this leads to a newer version")).count()
+    };
+    assert_eq!(told(&ending), 1);
     let again = Story::again(&ending, &[("all", &["h1"])], "run-3").pipeline(ordered);
     let ending = again.roll_back().await;
     assert_eq!((ending.code(), ending.host("h1").serves()), (0, Some("v3")));
+    assert_eq!(told(&ending), 0);
 }
 
 #[tokio::test(start_paused = true)]
