@@ -15,6 +15,7 @@ fn what_could_never_pass_or_fail_is_refused() {
     let place = Place::new();
     for check in [
         "http = \"ftp://h/\"",
+        "http = \"http://{target}/{version}\"",
         "http = \"http://h/\"\nmethod = \"DELETE\"",
         "http = \"http://h/\"\nredirects = 300",
         "http = \"http://h/\"\nbody_matches = \"\\\\d+\"",
@@ -52,6 +53,7 @@ fn what_could_never_pass_or_fail_is_refused() {
     }
     insta::assert_snapshot!(all, @r#"
     error: $PLACE/repo/deploy.toml:22: [[check]] #2 http: "ftp://h/" is neither http nor https
+    error: $PLACE/repo/deploy.toml:22: [[check]] #2 http: "http://{target}/{version}" has {version}: only {target} stands for something in a URL (a brace itself is %7B or %7D)
     error: $PLACE/repo/deploy.toml:23: [[check]] #2 method: "DELETE" is none of GET, HEAD, OPTIONS and POST
     error: $PLACE/repo/deploy.toml:23: [[check]] #2 redirects: expected a number from 0 to 255, found the number `300`
     error: $PLACE/repo/deploy.toml:23: [[check]] #2 body_matches: pattern "\\d+" has a backslash that not every grep reads the same: write [0-9]

@@ -80,7 +80,9 @@ fn a_host_pulls_from_the_remote_where_nothing_else_is_said() {
 
     place.reconfigure("method = \"push\"", "method = \"pull\"\nurl = \"https://ann:s3cret@x/y\"");
     place.cli(&["plan"]).ends(1).says("fetch.url: holds credentials").never_says("s3cret");
-    place.reconfigure("\nurl = \"https://ann:s3cret@x/y\"", "");
+    place.reconfigure("https://ann:s3cret@x/y", "https://x/y?private_token=s3cret");
+    place.cli(&["plan"]).ends(1).says("fetch.url: has a query").never_says("s3cret");
+    place.reconfigure("\nurl = \"https://x/y?private_token=s3cret\"", "");
     place.git(&["remote", "set-url", "origin", "https://token@git.example.org/x"]);
     place.cli(&["plan"]).ends(1).says("that of the remote origin holds credentials");
     place.git(&["remote", "rename", "origin", "other"]);

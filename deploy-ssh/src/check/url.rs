@@ -9,7 +9,7 @@ use hyper::Uri;
 pub(super) const TARGET: &str = "{target}";
 
 /// The URL of an HTTP check: `http` or `https`, absolute, without a login. `{target}` in it stands
-/// for the target's host name.
+/// for the target's host name; nothing else in braces stands for anything, and is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CheckUrl(String);
 
@@ -18,17 +18,20 @@ pub struct CheckUrl(String);
 #[error("{url:?} {problem}")]
 pub struct CheckUrlError {
     url: String,
-    problem: &'static str,
+    problem: String,
 }
 
 impl CheckUrl {
     /// Checks and wraps a URL.
     ///
     /// # Errors
-    /// When it is not an absolute `http` or `https` URL, or brings a login along.
+    /// When it is not an absolute `http` or `https` URL, brings a login along, or has braces around
+    /// anything but `target`.
     pub fn new(url: impl Into<String>) -> Result<Self, CheckUrlError> {
         let url = url.into();
-        match problem(&url.replace(TARGET, "target")) {
+        let filled = url.replace(TARGET, "target");
+        let problem = unknown_place(&filled).or_else(|| problem(&filled).map(str::to_owned));
+        match problem {
             Some(problem) => Err(CheckUrlError { url, problem }),
             None => Ok(Self(url)),
         }
@@ -49,6 +52,16 @@ pub(super) fn host_of(target: &Target) -> String {
         Some((address, _)) => format!("{address}]"),
         None => host.split(':').next().unwrap_or_default().to_owned(),
     }
+}
+
+/// Refuses what looks as if something would be put in its place.
+fn unknown_place(url: &str) -> Option<String> {
+    let from = url.find(['{', '}'])?;
+    let rest = &url[from..];
+    let place = &rest[..rest.find('}').map_or(rest.len(), |end| end + 1)];
+    Some(format!(
+        "has {place}: only {TARGET} stands for something in a URL (a brace itself is %7B or %7D)"
+    ))
 }
 
 fn problem(url: &str) -> Option<&'static str> {
@@ -85,6 +98,22 @@ mod tests {
         {
             assert!(CheckUrl::new(bad).is_err(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn only_the_target_has_a_place() {
+        for (bad, place) in [
+            ("http://h/{foo}", "has {foo}:"),
+            ("http://{target}/{version}/x", "has {version}:"),
+            ("http://h/?key={env:X}", "has {env:X}:"),
+            ("http://h/{targets}", "has {targets}:"),
+            ("http://h/{", "has {:"),
+            ("http://h/}", "has }:"),
+        ] {
+            let error = CheckUrl::new(bad).unwrap_err().to_string();
+            assert!(error.contains(place) && error.contains("only {target}"), "{bad}: {error}");
+        }
+        assert!(CheckUrl::new("http://{target}/%7Bfoo%7D").is_ok());
     }
 
     #[test]

@@ -27,7 +27,8 @@ pub enum FetchMethod {
 }
 
 /// Where targets pull from: an URL as git takes it, of `https`, `http`, `ssh`, `git` or `file`, or
-/// `user@host:path`. It holds no password: everybody on the targets can see it.
+/// `user@host:path`. It holds no password, and no query, where tokens hide: everybody on the targets
+/// can see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PullUrl(String);
 
@@ -41,7 +42,7 @@ impl PullUrl {
     ///
     /// # Errors
     /// When it is empty, could be taken for an option, runs a helper of git (`ext::`), or holds a
-    /// password.
+    /// password, a query or a fragment.
     pub fn new(url: impl Into<String>) -> Result<Self, PullUrlError> {
         let url = url.into();
         if url.trim().is_empty() {
@@ -65,6 +66,14 @@ impl PullUrl {
         if who.contains(':') || (is_http && !who.is_empty()) {
             return Err(PullUrlError(
                 "holds credentials: those belong on the hosts (a key, or git's credential helper)",
+            ));
+        }
+        // In a path of this machine these are letters like others.
+        if scheme.is_some_and(|scheme| scheme != "file") && url.contains(['?', '#']) {
+            return Err(PullUrlError(
+                "has a query or a fragment: everybody on the hosts could see a token in it, and it \
+                 names no repository; credentials belong on the hosts (a key, or git's credential \
+                 helper)",
             ));
         }
         Ok(Self(url))
@@ -158,6 +167,8 @@ mod tests {
             "git.example.org:app.git",
             "file:///srv/git/a b.git",
             "/srv/git/app.git",
+            "/srv/git/what?.git",
+            "file:///srv/git/c#.git",
         ] {
             assert_eq!(PullUrl::new(good).unwrap().as_str(), good);
         }
@@ -171,6 +182,9 @@ mod tests {
             "https://user:secret@git.example.org/app.git",
             "https://token@git.example.org/app.git",
             "ssh://user:secret@git.example.org/app.git",
+            "https://git.example.org/app.git?private_token=secret",
+            "https://git.example.org/app.git#secret",
+            "ssh://git@git.example.org/app.git?token=secret",
             "https://git.example.org/\nx",
         ] {
             assert!(PullUrl::new(bad).is_err(), "{bad:?}");
