@@ -16,6 +16,7 @@ mod load;
 mod locate;
 mod schema;
 mod template_section;
+mod variables;
 mod words;
 
 pub use check_section::{

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use figment::error::Kind;
+use figment::error::{Actual, Kind};
 
 use super::locate::Place;
 use crate::error::CommandError;
@@ -92,12 +92,24 @@ pub(super) fn tell(error: &figment::Error) -> Told {
         }
         Kind::MissingField(field) => (format!("the key `{field}` is missing"), None),
         Kind::InvalidType(actual, expected) | Kind::InvalidValue(actual, expected) => {
-            (format!("expected {}, found {}", plain(expected), plain(&actual.to_string())), None)
+            let problem =
+                format!("expected {}, found {}", plain(expected), plain(&actual.to_string()));
+            (problem, quoting(actual, expected))
         }
         Kind::Message(message) => (message.clone(), None),
         other => (other.to_string(), None),
     };
     Told { key, problem, hint }
+}
+
+/// What to do about a number or a truth where text is wanted.
+fn quoting(actual: &Actual, expected: &str) -> Option<String> {
+    let is_text = expected.contains("string");
+    let (Actual::Bool(_) | Actual::Unsigned(_) | Actual::Signed(_) | Actual::Float(_)) = actual
+    else {
+        return None;
+    };
+    is_text.then(|| "put it in quotes, to have it as text".to_owned())
 }
 
 /// Says a type of Rust's as a person would.

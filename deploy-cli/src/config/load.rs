@@ -9,15 +9,16 @@ use std::{
 use deploy_core::model::Environment;
 use figment::{
     Figment, Profile, Provider,
-    providers::{Env, Serialized},
+    providers::Serialized,
     value::{Dict, Map, Value},
 };
 use toml_edit::Document;
 
 use super::{
-    Config, ConfigError, VARIABLES, check, defaults,
+    Config, ConfigError, check, defaults,
     error::{Told, show_key, suggest, tell},
     locate::{self, Layer, Origin, Place},
+    variables,
 };
 
 /// The longest file that is read.
@@ -119,15 +120,15 @@ pub struct Setting {
 /// [`ConfigError`] for the first thing that is wrong, with file, line and key.
 pub fn load(wanted: &Wanted) -> Result<Loaded, ConfigError> {
     let (file, base) = files(wanted)?;
-    let variables = variables()?;
+    let variables = variables::read()?;
     let environments = defined(&base)?;
     let environment = choose(wanted, &base, variables.as_ref(), &environments)?;
     // Every overlay is checked, so that a mistake in one is found before the day it is needed.
     for name in environments.iter().filter(|name| Some(*name) != environment.as_ref()) {
-        extract(&with_overlay(&base, variables.as_ref(), Some(name))?)?;
+        extract(with_overlay(&base, variables.as_ref(), Some(name))?)?;
     }
     let layers = with_overlay(&base, variables.as_ref(), environment.as_ref())?;
-    let (config, values) = extract(&layers)?;
+    let (config, values, layers) = extract(layers)?;
     Ok(Loaded { config, environment, file, layers, values })
 }
 
@@ -215,7 +216,7 @@ impl OrMissing for Result<Layer, ConfigError> {
     }
 }
 
-fn dict(figment: &Figment) -> Result<Dict, Box<figment::Error>> {
+pub(super) fn dict(figment: &Figment) -> Result<Dict, Box<figment::Error>> {
     let mut data = figment.data().map_err(Box::new)?;
     Ok(data.remove(&Profile::Default).unwrap_or_default())
 }
@@ -296,35 +297,6 @@ fn with_overlay(
     Ok(layers)
 }
 
-/// The `DEPLOY_CFG__…` variables, if there are any.
-fn variables() -> Result<Option<Layer>, ConfigError> {
-    let refuse = |name: String, problem: &str| ConfigError::Key {
-        place: Place::Variable(name),
-        key: String::new(),
-        problem: problem.to_owned(),
-        hint: None,
-    };
-    for (name, value) in std::env::vars_os() {
-        let shown = name.to_string_lossy().into_owned();
-        let upper = shown.to_ascii_uppercase();
-        let Some(key) = upper.strip_prefix(VARIABLES) else { continue };
-        // Figment passes over a name with an empty part: what it sets would quietly not hold.
-        if key.split("__").any(str::is_empty) || key.contains('.') {
-            return Err(refuse(shown, "names no key: write DEPLOY_CFG__SECTION__KEY"));
-        }
-        // An overlay is chosen and merged before the variables are: one in them would do nothing.
-        if key.split("__").next() == Some("ENVIRONMENT") {
-            return Err(refuse(shown, "environments are defined in deploy.toml only"));
-        }
-        if value.to_str().is_none() {
-            return Err(refuse(shown, "is not UTF-8"));
-        }
-    }
-    let set = Figment::from(Env::prefixed(VARIABLES).split("__"));
-    let values = dict(&set).map_err(|error| refuse(VARIABLES.to_owned(), &error.to_string()))?;
-    Ok((!values.is_empty()).then_some(Layer { origin: Origin::Variables, values }))
-}
-
 /// Hands a layer's values to figment.
 struct Values<'a>(&'a Dict);
 
@@ -338,13 +310,22 @@ impl Provider for Values<'_> {
     }
 }
 
-fn extract(layers: &[Layer]) -> Result<(Config, Dict), ConfigError> {
-    let merged = layers.iter().fold(Figment::new(), |all, layer| all.merge(Values(&layer.values)));
-    let mut values = dict(&merged).map_err(|error| place(layers, tell(&error)))?;
-    let config: Config = merged.extract().map_err(|error| place(layers, tell(&error)))?;
-    check::check(&config).map_err(|told| place(layers, told))?;
-    values.remove("environment");
-    Ok((config, values))
+/// What the layers say together; a variable that had to be read as text is text in them afterwards.
+fn extract(mut layers: Vec<Layer>) -> Result<(Config, Dict, Vec<Layer>), ConfigError> {
+    loop {
+        let merged =
+            layers.iter().fold(Figment::new(), |all, layer| all.merge(Values(&layer.values)));
+        let mut values = dict(&merged).map_err(|error| place(&layers, tell(&error)))?;
+        match merged.extract::<Config>() {
+            Ok(config) => {
+                check::check(&config).map_err(|told| place(&layers, told))?;
+                values.remove("environment");
+                return Ok((config, values, layers));
+            }
+            Err(error) if variables::take_as_text(&mut layers, &error) => {}
+            Err(error) => return Err(place(&layers, tell(&error))),
+        }
+    }
 }
 
 fn place(layers: &[Layer], told: Told) -> ConfigError {

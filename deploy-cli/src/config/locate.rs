@@ -1,6 +1,6 @@
 //! Where a key stands: which file and line, or which variable.
 
-use std::{fmt, path::PathBuf};
+use std::{collections::BTreeMap, fmt, path::PathBuf};
 
 use figment::value::{Dict, Value as Setting};
 use toml_edit::{Array, ArrayOfTables, Document, Item, TableLike, Value};
@@ -17,8 +17,8 @@ pub(super) struct Layer {
 pub(super) enum Origin {
     /// A file, or the overlay of an environment within it.
     File { path: PathBuf, text: String, under: Vec<String> },
-    /// `DEPLOY_CFG__…` variables.
-    Variables,
+    /// `DEPLOY_CFG__…` variables, each as it was typed.
+    Variables(BTreeMap<Vec<String>, String>),
 }
 
 /// Where a key stands, for a person.
@@ -71,7 +71,7 @@ pub(super) fn source_of(layers: &[Layer], key: &[String]) -> (Place, Option<Stri
     };
     let environment = match &layer.origin {
         Origin::File { under, .. } => under.last().cloned(),
-        Origin::Variables => None,
+        Origin::Variables(_) => None,
     };
     (layer.place(key), environment)
 }
@@ -97,7 +97,7 @@ impl Layer {
                 let full: Vec<&str> = under.iter().chain(key).map(String::as_str).collect();
                 Place::File { path: path.clone(), line: line_of(text, &full) }
             }
-            Origin::Variables => {
+            Origin::Variables(_) => {
                 Place::Variable(format!("{}{}", super::VARIABLES, key.join("__").to_uppercase()))
             }
         }

@@ -122,6 +122,43 @@ fn variables_set_keys_and_are_named_when_they_are_wrong() {
 }
 
 #[test]
+fn a_variable_is_the_text_that_was_typed_where_text_is_wanted() {
+    let place = Place::new();
+    for (key, typed, shown) in [
+        ("VARS__P", "00123", "\"00123\""),
+        ("VARS__P", "1.10", "\"1.10\""),
+        ("VARS__T__P", "1e3", "\"1e3\""),
+        ("VARS__P", "-5", "-5"),
+        ("VARS__P", "1.5", "1.5"),
+        ("VARS__P", "true", "true"),
+        ("VARS__P", "\"5\"", "\"5\""),
+        ("HOST_VARS__LOCAL__P", "007", "\"007\""),
+        ("RESTART__COMMAND", "true", "\"true\""),
+        ("FETCH__COMMAND", "false", "\"false\""),
+        ("STATE_DIR", "0123", "\"0123\""),
+        ("VERSION__PREFIX", "1.10", "\"1.10\""),
+        ("APP", "123", "\"123\""),
+        ("RUN__ATTEMPTS", "4", "4"),
+    ] {
+        let name = format!("DEPLOY_CFG__{key}");
+        let mut command = place.command(&["config"]);
+        if key.starts_with("FETCH") {
+            command.env("DEPLOY_CFG__FETCH__METHOD", "archive");
+        }
+        let output = command.env(&name, typed).output().unwrap();
+        let said = place.ran(&output).ends(0).stdout;
+        let line = said.lines().find(|line| line.contains(&format!(" {name} ")));
+        let value = line.and_then(|line| line.split_whitespace().nth(2));
+        assert_eq!(value, Some(shown), "{name}={typed}: {said}");
+    }
+    // In a list and in the file it is for the person to say so.
+    let output = place.command(&["config"]).env("DEPLOY_CFG__LAYOUT__SHARED", "[1.10]").output();
+    place.ran(&output.unwrap()).ends(1).says("found").says("put it in quotes");
+    place.reconfigure("app = \"mockbase\"", "app = 123");
+    place.cli(&["config"]).ends(1).says("found the number `123`").says("hint: put it in quotes");
+}
+
+#[test]
 fn what_a_run_leaves_is_for_its_owner_or_the_group_of_a_shared_repository() {
     use std::os::unix::fs::PermissionsExt;
     let mode =
