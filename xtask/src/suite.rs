@@ -37,9 +37,12 @@ pub(crate) fn run(without: &[Part], interrupt: &Interrupt) -> Result<ExitCode, T
 
     let mut broken = check::run(interrupt)?;
     let runner = Runner::find();
+    console::headline("examples");
+    if !console::run(&mut examples(), interrupt)?.success() {
+        broken.push("examples");
+    }
     let mut tally = Tally::default();
     for (name, mut command) in [
-        ("examples", examples()),
         ("tests", runner.tests()),
         ("documentation tests", documentation_tests()),
         ("a crate outside of the workspace", outside()),
