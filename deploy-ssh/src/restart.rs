@@ -162,7 +162,8 @@ impl Restarter for ServiceRestarter {
         }
         let output =
             self.sessions.run(target, &self.told(Script::function("unit_evidence")), scope).await?;
-        Ok(output.stdout.text().trim_end().to_owned())
+        let said = output.stdout.text().trim_end().to_owned();
+        Ok(self.sessions.session(target).mask().text(said))
     }
 }
 

@@ -22,6 +22,7 @@ mod known_hosts;
 mod link;
 mod local;
 mod logins;
+mod mask;
 mod quote;
 mod road;
 mod script;

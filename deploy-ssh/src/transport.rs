@@ -194,7 +194,8 @@ impl SshTransport {
         if let Some(renders) = &self.renders {
             let is_root = report.user().is_some_and(|(_, is_root)| is_root);
             let wanted = renders.wanted(target);
-            report.rendered.judge(renders, wanted.as_deref(), is_root);
+            let hidden = report.rendered.judge(renders, wanted.as_deref(), is_root);
+            self.sessions.session(target).hide(hidden);
         }
         if !output.success() || !report.is_done || output.stdout.is_truncated() {
             let error = BackendError::new(ErrorKind::Broken, attempted);

@@ -160,17 +160,43 @@ fn secrets_are_masked_and_what_they_lack_is_told_beforehand() {
     place.cli(&["deploy", tag]).ends(0).says("1 deployed");
     assert_eq!(rendered(&place), "token = hunter3\n");
     place.cli(&["deploy", tag]).ends(0).says("1 unchanged");
+    assert_eq!(elsewhere(&place, "hunter[23]"), Vec::<String>::new(), "a secret lies elsewhere");
+}
+
+/// The files, but for those that are to hold secrets, in which something matches `pattern`.
+fn elsewhere(place: &Place, pattern: &str) -> Vec<String> {
     let found = std::process::Command::new("grep")
-        .args(["-rlE", "hunter[23]", "."])
+        .args(["-rlE", pattern, "."])
         .current_dir(place.path(""))
         .output()
         .unwrap();
     let found = String::from_utf8(found.stdout).unwrap();
-    let odd: Vec<&str> = found
-        .lines()
-        .filter(|path| !path.ends_with("/conf/app.conf") && *path != "./secrets.toml")
-        .collect();
-    assert_eq!(odd, Vec::<&str>::new(), "a secret lies elsewhere");
+    let odd = |path: &&str| !path.ends_with("/conf/app.conf") && *path != "./secrets.toml";
+    found.lines().filter(odd).map(str::to_owned).collect()
+}
+
+#[test]
+fn a_secret_that_a_check_or_a_step_says_is_masked() {
+    let template = "{{ secret.db.password }} {{ secret.db.password|urlencode }}\n";
+    let live = "$DEPLOY_RELEASE_PATH/conf/app.conf";
+    let more = format!(
+        "[[step]]\nname = \"talks\"\nstage = \"before-promote\"\n\
+         command = 'cat {live}; printf hunt; sleep 0.3; echo er+2; cat {live} >&2'\n\
+         [[check]]\nname = \"tells\"\ncommand = 'cat {live}; grep . {live} >&2; false'\n"
+    );
+    let place = place(template, "", &more);
+    let secrets = place.path("secrets.toml");
+    prepend(&place, &format!("secrets_file = \"{}\"\n", secrets.display()));
+    fs::write(&secrets, "[db]\npassword = \"hunter+2\"\n").unwrap();
+    place.git(&["commit", "-qam", "secrets"]);
+    let ran = place.cli(&["deploy", "-v", "release/2026-01-01/1"]);
+    assert!(!ran.all().contains("hunter"), "{}", ran.all());
+    let shown = "__secret.db.password__ __secret.db.password__";
+    let ran = ran.says(shown);
+    assert_ne!(ran.code, 0, "the check fails");
+    place.cli(&["show", "--host", "local"]).says(shown).never_says("hunter");
+    assert!(place.holds(&place.path("repo/.git/deploy"), shown).is_some(), "kept as it was shown");
+    assert_eq!(elsewhere(&place, "hunter"), Vec::<String>::new(), "a secret lies elsewhere");
 }
 
 #[test]

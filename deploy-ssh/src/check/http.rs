@@ -197,6 +197,8 @@ impl Checker for HttpCheck {
             None => Some("no answer within the time of one attempt".to_owned()),
         };
         // A server may repeat what it was told.
-        Ok(seen.map_or(Verdict::Healthy, |seen| Verdict::NotYet { seen: first.mask(seen) }))
+        let mask = self.sessions.session(target).mask();
+        let shown = |seen| Verdict::NotYet { seen: mask.text(first.mask(seen)) };
+        Ok(seen.map_or(Verdict::Healthy, shown))
     }
 }

@@ -21,6 +21,7 @@ use super::{
     dial::{DialError, Dialed},
     error::{ConnectError, ShellRefused},
     link::Link,
+    mask::Mask,
     road::Roads,
     script::Script,
     shell::{Failure, MISSED, Shell, Stopped},
@@ -43,6 +44,7 @@ struct Inner {
     slot: Slot,
     turns: Semaphore,
     idle: Mutex<Vec<Shell>>,
+    mask: Mutex<Mask>,
 }
 
 impl Session {
@@ -55,6 +57,7 @@ impl Session {
             slot: Slot::default(),
             turns,
             idle: Mutex::default(),
+            mask: Mutex::default(),
         }))
     }
 
@@ -79,12 +82,13 @@ impl Session {
     pub async fn run(&self, script: &Script, scope: &Scope) -> Result<Output, BackendError> {
         let within = self.within(scope, self.0.turns.acquire());
         let _turn = within.await.map_err(|error| error.about(self.target()))?;
+        let mask = self.mask();
         let mut stale = true;
         loop {
             let shell = self.within(scope, self.shell()).await.and_then(|shell| shell);
             let shell = shell.map_err(|error| error.about(self.target()))?;
             let link = shell.link().clone();
-            let (result, shell) = shell.execute(script, self.target(), scope).await;
+            let (result, shell) = shell.execute(script, (self.target(), &mask), scope).await;
             if let Some(shell) = shell {
                 self.idle().push(shell);
             }
@@ -97,6 +101,18 @@ impl Session {
                 Err(failure) => return Err(self.explain(failure, script, &link)),
             }
         }
+    }
+
+    /// Shows these texts no more in what steps of this session say to people: each with what stands
+    /// in its place. [Answers](Script::answers) stay as they are.
+    pub(crate) fn hide(&self, texts: impl IntoIterator<Item = (String, String)>) {
+        let mut mask = self.0.mask.lock().unwrap_or_else(PoisonError::into_inner);
+        *mask = mask.and(texts);
+    }
+
+    /// What is not to be shown of this target.
+    pub(crate) fn mask(&self) -> Mask {
+        self.0.mask.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Opens a stream to `host` and `port` as the target sees them.

@@ -20,6 +20,7 @@ use super::{
     frame::{Decoder, Frame, Piece},
     input::{Input, Unsent, send},
     link::{Link, ShellIo},
+    mask::{Mask, MaskedStream},
     script::Script,
     wrapper,
 };
@@ -132,11 +133,12 @@ impl Shell {
         &self.link
     }
 
-    /// Runs `script`, and gives itself back when it can run another.
+    /// Runs `script`, and gives itself back when it can run another. What it says to people is
+    /// masked.
     pub(crate) async fn execute(
         mut self,
         script: &Script,
-        target: &Target,
+        (target, mask): (&Target, &Mask),
         scope: &Scope,
     ) -> (Result<Output, Failure>, Option<Self>) {
         let id = self.next;
@@ -154,8 +156,9 @@ impl Shell {
             Ok(header) => header,
             Err(refused) => return (Err(Failure::Refused(refused.to_string())), Some(self)),
         };
-        let mut step = Running::new(id, script, target, scope);
+        let mut step = Running::new(id, script, (target, mask), scope);
         let (ended, sent) = self.exchange(&mut step, header, input).await;
+        step.take_rest();
         match ended {
             Ended::Exited(status, detached) => {
                 let output = Output { status, stdout: step.stdout, stderr: step.stderr, detached };
@@ -169,6 +172,7 @@ impl Shell {
             Ended::Failed(failure) => (Err(failure), None),
             Ended::Stopped(why) => {
                 let gone = self.stop(&mut step).await;
+                step.take_rest();
                 // An answer is for whoever asked, and may hold what nobody else is to see.
                 let said = if script.is_for_sink(Stream::Stdout) {
                     evidence(&step.stdout, &step.stderr)
@@ -282,6 +286,7 @@ struct Running<'a> {
     scope: &'a Scope,
     stdout: Captured,
     stderr: Captured,
+    masked: [MaskedStream; 2],
     begun: bool,
     exited: Option<(i32, Instant)>,
     out_ended: bool,
@@ -291,7 +296,12 @@ struct Running<'a> {
 }
 
 impl<'a> Running<'a> {
-    fn new(id: u64, script: &'a Script, target: &'a Target, scope: &'a Scope) -> Self {
+    fn new(
+        id: u64,
+        script: &'a Script,
+        (target, mask): (&'a Target, &Mask),
+        scope: &'a Scope,
+    ) -> Self {
         let keep = script.kept();
         Self {
             id,
@@ -300,6 +310,7 @@ impl<'a> Running<'a> {
             scope,
             stdout: Captured::new(keep),
             stderr: Captured::new(keep),
+            masked: [mask.stream(), mask.stream()],
             begun: false,
             exited: None,
             out_ended: false,
@@ -312,12 +323,11 @@ impl<'a> Running<'a> {
         match piece {
             // Standard error has no frame that begins a step: what comes is this step's.
             Piece::Data(bytes) if self.begun || stream == Stream::Stderr => {
-                match stream {
-                    Stream::Stdout => self.stdout.push(bytes),
-                    Stream::Stderr => self.stderr.push(bytes),
-                }
                 if self.script.is_for_sink(stream) {
-                    self.scope.output.write(self.target, self.scope.stage, stream, bytes);
+                    let shown = self.masked[stream as usize].take(bytes);
+                    self.keep(stream, &shown);
+                } else {
+                    self.keep(stream, bytes);
                 }
             }
             Piece::Frame(Frame::Begun(id)) if id == self.id => self.begun = true,
@@ -333,6 +343,27 @@ impl<'a> Running<'a> {
             }
             // What came before the step began is a login shell's or nobody's.
             Piece::Data(_) | Piece::Frame(_) => {}
+        }
+    }
+
+    fn keep(&mut self, stream: Stream, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
+        match stream {
+            Stream::Stdout => self.stdout.push(bytes),
+            Stream::Stderr => self.stderr.push(bytes),
+        }
+        if self.script.is_for_sink(stream) {
+            self.scope.output.write(self.target, self.scope.stage, stream, bytes);
+        }
+    }
+
+    /// Takes what waited for more, when no more comes.
+    fn take_rest(&mut self) {
+        for stream in [Stream::Stdout, Stream::Stderr] {
+            let rest = self.masked[stream as usize].rest();
+            self.keep(stream, &rest);
         }
     }
 

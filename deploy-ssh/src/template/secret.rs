@@ -16,6 +16,12 @@ use sha2::Sha256;
 /// The most that is read of a file of secrets.
 pub(crate) const LARGEST: usize = 64 * 1024;
 
+/// How many characters a secret must have to be told apart from other text in an output.
+const TELLING: usize = 6;
+/// Filters that write a secret in another way.
+const FILTERS: [&str; 5] =
+    ["value|urlencode", "value|tojson", "value|escape", "value|upper", "value|lower"];
+
 /// How a template names a secret: `secret.db.password` is `db`, `password`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Name(Vec<String>);
@@ -109,6 +115,14 @@ impl Secrets {
         hex(&mac.finalize().into_bytes())
     }
 
+    /// What is not to be shown: each value as it is and as filters write it, with what stands in
+    /// its place. Values that are too short to be told apart from other text are left out.
+    pub(crate) fn hidden(&self) -> Vec<(String, String)> {
+        let mut hidden = Vec::new();
+        self.0.hidden(&Name::default(), &mut hidden);
+        hidden
+    }
+
     fn find(&self, name: &Name) -> Option<&Entry> {
         name.0.iter().try_fold(&*self.0, |entry, key| match entry {
             Entry::Table(table) => table.get(key).map(|entry| &**entry),
@@ -168,6 +182,37 @@ impl Entry {
             Json::Null => Self::Other("is null"),
         }
     }
+}
+
+impl Entry {
+    fn hidden(&self, name: &Name, hidden: &mut Vec<(String, String)>) {
+        match self {
+            Self::Text(text) => {
+                let shown = format!("__secret.{name}__");
+                hidden.extend(forms(text).into_iter().map(|form| (form, shown.clone())));
+            }
+            Self::Table(table) => {
+                table.iter().for_each(|(key, entry)| entry.hidden(&name.below(key), hidden));
+            }
+            Self::Other(_) => {}
+        }
+    }
+}
+
+/// How a secret may be written: as it is, line by line, and as the filters of templates write it.
+fn forms(text: &str) -> BTreeSet<String> {
+    let engine = minijinja::Environment::new();
+    let filtered = FILTERS.iter().filter_map(|filter| {
+        let written = engine
+            .compile_expression(filter)
+            .and_then(|filter| filter.eval(minijinja::context! { value => text }));
+        // In JSON, what stands between the quotes.
+        Some(written.ok()?.to_string().trim_matches('"').to_owned())
+    });
+    // An output may have something before each line.
+    let lines = text.lines().map(|line| line.trim().to_owned());
+    let all = filtered.chain(lines).chain([text.to_owned(), text.trim().to_owned()]);
+    all.filter(|form| form.chars().count() >= TELLING).collect()
 }
 
 /// The secrets of a target, as a template sees them: they can be written, not asked.
@@ -313,6 +358,23 @@ mod tests {
         let json = Secrets::parse("/etc/s.json", json).unwrap();
         let used = BTreeSet::from([name("token"), name("db.password")]);
         assert_eq!(json.fingerprint(&used, "s"), secrets.fingerprint(&used, "s"));
+    }
+
+    #[test]
+    fn what_is_hidden_is_each_value_as_it_may_be_written() {
+        let toml = "pin = 12345\nk = 'a b/\"&c'\nkey = \"first line\\n  second line\\n\"\n[db]\n\
+                    password = \"Pass word\"\n";
+        let hidden = Secrets::parse("/etc/s.toml", toml.as_bytes()).unwrap().hidden();
+        let of = |name: &str| -> Vec<&str> {
+            let shown = format!("__secret.{name}__");
+            hidden.iter().filter(|(_, as_)| *as_ == shown).map(|(text, _)| text.as_str()).collect()
+        };
+        assert_eq!(of("pin"), Vec::<&str>::new(), "too short");
+        for form in ["a b/\"&c", "a%20b/%22%26c", r#"a b/\"\u0026c"#] {
+            assert!(of("k").contains(&form), "{form}: {:?}", of("k"));
+        }
+        assert!(of("key").contains(&"second line"), "{:?}", of("key"));
+        assert!(of("db.password").contains(&"Pass%20word"), "{:?}", of("db.password"));
     }
 
     #[test]

@@ -351,10 +351,12 @@ impl SshTransport {
         let read = host::read_secrets(&output.stdout.bytes(), path);
         let whole = output.success() && !output.stdout.is_truncated();
         let read = if whole { read } else { Err(format!("{path} could not be read")) };
-        read.map_err(|why| {
+        let read = read.map_err(|why| {
             BackendError::new(ErrorKind::Rejected, format!("read the secrets of {target}"))
                 .with_source(why)
-        })
+        })?;
+        self.sessions.session(target).hide(read.hidden());
+        Ok(read)
     }
 
     /// Whether the release of `mark` may be rendered again in its place: where it is live, only with

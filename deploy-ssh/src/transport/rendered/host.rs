@@ -84,19 +84,19 @@ impl Rendered {
     }
 
     /// Compares the secrets with what the target is to get, and with what its releases were made of;
-    /// and forgets them.
+    /// and forgets them. What it returns is not to be shown: each text with what stands in its place.
     pub(in crate::transport) fn judge(
         &mut self,
         renders: &Renders,
         wanted: Option<&Rendering>,
         is_root: bool,
-    ) {
+    ) -> Vec<(String, String)> {
         let secrets = self.secrets.take();
-        let Some(wanted) = wanted else { return };
+        let Some(wanted) = wanted else { return Vec::new() };
         self.lacks.extend(self.group_lacks(wanted, is_root));
         let (Some(path), false) = (renders.templates().secrets_path(), wanted.secrets.is_empty())
         else {
-            return;
+            return Vec::new();
         };
         let read = match (self.fault.take(), secrets) {
             (Some(fault), _) => Err(fault),
@@ -109,8 +109,12 @@ impl Rendered {
                 for made in &mut self.made {
                     made.is_current = made.print.is_of(&secrets, &wanted.secrets);
                 }
+                secrets.hidden()
             }
-            Err(why) => self.lacks.push(format!("its secrets: {why}")),
+            Err(why) => {
+                self.lacks.push(format!("its secrets: {why}"));
+                Vec::new()
+            }
         }
     }
 
