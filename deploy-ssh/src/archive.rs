@@ -28,9 +28,16 @@ use deploy_core::{
 use sha2::{Digest, Sha256};
 use tokio::sync::OnceCell;
 
-use crate::{cache::Cache, git::oid::Oid, memo::Memo, pack::Packs, scratch::Scratch, told::Told};
+use crate::{
+    cache::Cache,
+    git::{files::Kind, oid::Oid},
+    memo::Memo,
+    pack::Packs,
+    scratch::Scratch,
+    told::Told,
+};
 use build::Build;
-use manifest::{Manifest, hex};
+use manifest::{Entry, Manifest, hex};
 use read::Held;
 pub(crate) use stream::Packing;
 
@@ -76,6 +83,17 @@ pub(crate) struct Archive {
     pub manifest_bytes: usize,
     held: Held,
     file: Arc<File>,
+}
+
+impl Archive {
+    /// What stands at `path` in it, if anything.
+    pub(crate) fn kind(&self, path: &str) -> Option<Kind> {
+        self.held.manifest.0.get(path.as_bytes()).map(|entry| match entry {
+            Entry::Directory => Kind::Directory,
+            Entry::File { .. } => Kind::File,
+            Entry::Link { .. } => Kind::Other,
+        })
+    }
 }
 
 impl Archives {

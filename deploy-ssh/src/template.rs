@@ -19,7 +19,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use deploy_core::model::{App, Environment, GroupName, Target};
 
 pub(crate) use diff::differences;
-pub(crate) use edition::Edition;
+pub(crate) use edition::{Edition, Holds};
 pub(crate) use fault::Fault;
 pub(crate) use file::{FileGroup, Mode};
 pub use file::{Template, TemplateError};

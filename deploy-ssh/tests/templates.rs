@@ -41,6 +41,7 @@ over_both_links!(
     what_steps_make_is_not_taken_over,
     rendered_files_do_not_pass_on_to_the_next_release,
     an_archive_gets_rendered_files_too,
+    a_destination_that_an_archive_has_is_refused,
 );
 
 const APP: &str = "templates/app.yaml.j2";
@@ -508,4 +509,36 @@ async fn an_archive_gets_rendered_files_too(sessions: &Sessions, target: &Target
     fresh.promote(target, &back, &scope("r3")).await.unwrap();
     assert_eq!(scene.live(), "hello one\n");
     assert_eq!(fs::read_to_string(scene.ground.path().join("a.txt")).unwrap(), "one\n");
+}
+
+async fn a_destination_that_an_archive_has_is_refused(sessions: &Sessions, target: &Target) {
+    let scene = Scene::new(sessions, target, "x\n");
+    scene.ground.write("only/here", "");
+    let version = scene.ground.commit("v1");
+    let command =
+        "mkdir etc; : >etc/own; ln -s etc link; tar -cf \"$DEPLOY_ARCHIVE\" a.txt etc link";
+    let transport = |destination: &str| {
+        let timeout = std::time::Duration::from_secs(60);
+        let options = ArchiveOptions { command: command.to_owned(), timeout };
+        let file = Template::new(APP, destination).unwrap();
+        let transport = scene.plain_transport().fetch_by(FetchMethod::Archive(options));
+        transport.templates(scene.templates(vec![file], json!({}))).unwrap()
+    };
+    for (destination, problem) in [
+        ("a.txt", "\"a.txt\" is a file of the archive"),
+        ("etc", "\"etc\" is a directory of the archive"),
+        ("etc/own/a", "\"etc/own\" is a file of the archive"),
+        ("link/a", "\"link\" is a symbolic link of the archive"),
+    ] {
+        let transport = transport(destination);
+        transport.admit(&version).await.unwrap();
+        let error = scene.render(&transport, &version).await.unwrap_err();
+        assert!(error.cause().contains(problem), "{destination}: {error:?}");
+    }
+    // What the version has and the archive has not is free.
+    for destination in ["etc/new", "only/here"] {
+        let transport = transport(destination);
+        transport.admit(&version).await.unwrap();
+        scene.render(&transport, &version).await.unwrap();
+    }
 }

@@ -12,10 +12,24 @@ use deploy_core::{
 use minijinja::Value;
 
 use super::{Fault, Template, Templates, engine::Engine};
-use crate::git::files::{Kind, TreeFiles};
+use crate::{
+    archive::Archive,
+    git::files::{Kind, TreeFiles},
+};
 
 /// The longest template, and the longest file that one may become.
 pub(super) const LONGEST: usize = 1 << 20;
+
+/// What a release holds before anything is rendered into it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Holds<'a> {
+    /// The files of the version.
+    Version,
+    /// Those of an archive.
+    Archive(&'a Archive),
+    /// An archive that is not built yet.
+    Unknown,
+}
 
 /// The templates of one version.
 #[derive(Debug)]
@@ -32,11 +46,12 @@ impl Edition {
     ///
     /// # Errors
     /// `NotFound` when a template is not in the version, `Rejected` when it cannot be one, or when
-    /// the version has something at or above its destination.
+    /// the release holds something at or above its destination.
     pub(crate) async fn open(
         templates: &Templates,
         version: &Version,
         files: TreeFiles,
+        holds: Holds<'_>,
     ) -> Result<Self, BackendError> {
         let edition = Self {
             version: version.clone(),
@@ -45,7 +60,7 @@ impl Edition {
             absent: Mutex::default(),
         };
         for template in &templates.files {
-            edition.refuse_taken(template).await?;
+            edition.refuse_taken(template, holds).await?;
             edition.read(template.source()).await?;
             if edition.engine.text(template.source()).is_none() {
                 let error = BackendError::new(ErrorKind::NotFound, edition.attempted());
@@ -101,23 +116,41 @@ impl Edition {
         }
     }
 
-    /// What is rendered may not take the place of what the version has, nor go through a link.
-    async fn refuse_taken(&self, template: &Template) -> Result<(), BackendError> {
+    /// What is rendered may not take the place of what the release holds, nor go through a link.
+    async fn refuse_taken(
+        &self,
+        template: &Template,
+        holds: Holds<'_>,
+    ) -> Result<(), BackendError> {
+        let of = match holds {
+            Holds::Version => "version",
+            Holds::Archive(_) => "archive",
+            Holds::Unknown => return Ok(()),
+        };
         let to = template.destination();
         let ends = to.match_indices('/').map(|(at, _)| at).chain([to.len()]);
         for end in ends {
             let path = &to[..end];
-            let what = match self.files.kind(path).await? {
+            let kind = match holds {
+                Holds::Archive(archive) => archive.kind(path),
+                _ => self.files.kind(path).await?,
+            };
+            let what = match kind {
                 None => return Ok(()),
                 Some(Kind::Directory) if end < to.len() => continue,
-                Some(Kind::Directory) => "is a directory of the version",
-                Some(Kind::File) => "is a file of the version",
-                Some(Kind::Other) => "is a symbolic link of the version",
+                Some(Kind::Directory) => "is a directory",
+                Some(Kind::File) => "is a file",
+                Some(Kind::Other) => "is a symbolic link",
             };
             let error = BackendError::new(ErrorKind::Rejected, self.attempted());
             return Err(error
-                .with_source(format!("{to:?} cannot be rendered: {path:?} {what}"))
-                .with_hint("remove it from the repository, or choose another `destination`"));
+                .with_source(format!("{to:?} cannot be rendered: {path:?} {what} of the {of}"))
+                .with_hint(match holds {
+                    Holds::Archive(_) => {
+                        "leave it out of the archive, or choose another `destination`"
+                    }
+                    _ => "remove it from the repository, or choose another `destination`",
+                }));
         }
         Ok(())
     }

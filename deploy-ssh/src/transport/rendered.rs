@@ -19,7 +19,7 @@ use crate::{
     layout::{BuildStep, Layout, MadeOf},
     session::{Output, Script, Stdin},
     state::{Content, Mark},
-    template::{Edition, Listing, Rendering as Files, Secrets, TemplateError, Templates},
+    template::{Edition, Holds, Listing, Rendering as Files, Secrets, TemplateError, Templates},
 };
 
 const SECRETS: &str = concat!(
@@ -146,8 +146,15 @@ impl SshTransport {
         if let Some(edition) = renders.edition(version) {
             return Ok(edition);
         }
-        let files = self.packs.files(&commit_of(version)?).await?;
-        let edition = Edition::open(renders.templates(), version, files).await?;
+        let commit = commit_of(version)?;
+        let files = self.packs.files(&commit).await?;
+        let archive = self.archives().map(|archives| archives.known(&commit));
+        let holds = match &archive {
+            None => Holds::Version,
+            Some(Some(archive)) => Holds::Archive(archive),
+            Some(None) => Holds::Unknown,
+        };
+        let edition = Edition::open(renders.templates(), version, files, holds).await?;
         Ok(renders.keep_edition(edition))
     }
 
