@@ -78,7 +78,7 @@ pub(crate) async fn dispatch(context: &Context, command: &Command) -> Result<Exi
         Command::Show(args) => show::cmd_show(context, args).await,
         Command::Lock(args) => lock::cmd_lock(context, args),
         Command::Unlock(args) => unlock::cmd_unlock(context, args).await,
-        Command::Config(args) => config::cmd_config(context, args),
+        Command::Config(args) => config::cmd_config(context, args).await,
         Command::Completions(args) => completions::cmd_completions(context, args),
         Command::Man(args) => man::cmd_man(context, args),
     }

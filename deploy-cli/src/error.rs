@@ -107,6 +107,20 @@ impl CommandError {
         &self.hints
     }
 
+    /// What failed with each cause once, in one line.
+    pub fn told(&self) -> String {
+        let mut told = self.source.to_string();
+        let mut cause = self.source.source();
+        while let Some(error) = cause {
+            let message = error.to_string();
+            if !told.contains(&message) {
+                told = format!("{told}: {message}");
+            }
+            cause = error.source();
+        }
+        told
+    }
+
     /// Prints it: what failed, each cause once, and the hints.
     pub fn print(&self, ui: &Ui) {
         let mut told = self.source.to_string();

@@ -85,6 +85,7 @@ pub(crate) async fn cmd_catch_up(
         return Ok(if scene.silent.is_empty() { Exit::Complete } else { Exit::Incomplete });
     }
     scene.tell(context);
+    wire::require_variables(&project.loaded)?;
     wired.admit(&scene.choice.version).await?;
     // Those that are not behind get nothing; what they would get is only compared with what they have.
     let _ = wired.render(&scene.choice.version, &scene.groups).await;

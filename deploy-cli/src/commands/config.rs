@@ -41,14 +41,14 @@ pub struct ConfigArgs {
 }
 
 /// Prints each value that holds, and the file and line, or the variable, that sets it.
-pub(crate) fn cmd_config(context: &Context, args: &ConfigArgs) -> Result<Exit, CommandError> {
+pub(crate) async fn cmd_config(context: &Context, args: &ConfigArgs) -> Result<Exit, CommandError> {
     if args.schema {
         let schema = serde_json::to_string_pretty(&json_schema()).unwrap_or_default();
         context.ui.line(&schema);
         return Ok(Exit::Complete);
     }
     if args.check {
-        return check::check(context);
+        return check::check(context).await;
     }
     let project = context.project()?;
     let rows = rows(context, &project);

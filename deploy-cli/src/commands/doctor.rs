@@ -68,6 +68,7 @@ async fn examine(context: &Context, args: &DoctorArgs) -> Result<Examination, Co
     };
     examination.here(here::configuration(&project, &wired, &groups));
     let groups = selected(context, &project, &args.hosts, groups)?;
+    examination.here(here::templates(&project, &wired, &groups).await);
     let hosts = on_hosts(context, &project, (&wired, &groups), &mut examination);
     let (repository, hosts) = tokio::join!(source.examine(), hosts);
     hosts?;

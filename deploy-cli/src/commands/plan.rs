@@ -74,6 +74,7 @@ pub(crate) async fn cmd_plan(context: &Context, args: &PlanArgs) -> Result<Exit,
     let saving = saving.map(|path| Saving::begin(context, &project, path)).transpose()?;
     let run = context.run_id();
     let wired = wire::pipeline(context, &project, args.allow_dirty)?;
+    wire::require_variables(&project.loaded)?;
     let request = rollout::request(context, &project, &wish, &wired).await?;
     let cancel = Cancel::new();
     let allow = Allowances { downgrade: true };

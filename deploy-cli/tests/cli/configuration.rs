@@ -106,6 +106,14 @@ fn check_reads_all_environments_and_makes_of_them_what_a_deploy_would() {
 fn check_refuses_templates_whose_variables_cannot_be_read() {
     let place = Place::new();
     place.configure("[[template]]\nsource = \"a.j2\"\ndestination = \"a\"\n");
+    place.cli(&["config", "--check"]).ends(1).says("it has no file \"a.j2\", a template");
+    std::fs::write(place.path("repo/a.j2"), "port = {{ prot }}\n").unwrap();
+    place.commit(2, "two");
+    place.cli(&["config", "--check"]).ends(1).says("a.j2:1: `prot` is not defined");
+    let json = place.cli(&["config", "--check", "--json"]).ends(1).stdout;
+    assert!(json.contains("`prot` is not defined"), "{json}");
+    std::fs::write(place.path("repo/a.j2"), "port = 80\n").unwrap();
+    place.commit(3, "three");
     place.cli(&["config", "--check"]).ends(0).says("the configuration is right\n");
     place.reconfigure("app =", "vars_files = [\"nothing.toml\"]\napp =");
     place.cli(&["config", "--check"]).ends(1).says("nothing.toml");

@@ -1,21 +1,25 @@
 //! `config --check`: whether a deploy would be refused because of the configuration.
 
-use deploy_core::{model::Environment, record::Exit};
+use deploy_core::{
+    backend::VersionSource,
+    model::{Environment, VersionRef},
+    record::Exit,
+};
 
 use crate::{
     config, context::Context, display, error::CommandError, repo::Repo, report::escape_json, wire,
 };
 
 /// Reads the configuration of each environment, and makes of it what a deploy would. Asks no host.
-pub(super) fn check(context: &Context) -> Result<Exit, CommandError> {
+pub(super) async fn check(context: &Context) -> Result<Exit, CommandError> {
     let mut wrong = Vec::new();
     let environments = environments(context)?;
     for environment in &environments {
         let mut context = context.clone();
         context.global.env.clone_from(environment);
-        let checked = usable(&context);
+        let checked = usable(&context).await;
         if context.global.json {
-            let error = checked.as_ref().err().map(ToString::to_string);
+            let error = checked.as_ref().err().map(CommandError::told);
             let line = serde_json::json!({ "environment": environment, "error": error });
             context.ui.line(&escape_json(&line.to_string()));
         }
@@ -45,9 +49,17 @@ fn environments(context: &Context) -> Result<Vec<Option<Environment>>, CommandEr
     Ok(if all.is_empty() { vec![None] } else { all.into_iter().map(Some).collect() })
 }
 
-fn usable(context: &Context) -> Result<(), CommandError> {
+async fn usable(context: &Context) -> Result<(), CommandError> {
     let project = context.project()?;
-    wire::groups(&project.loaded)?;
+    let groups = wire::groups(&project.loaded)?;
     let wired = wire::pipeline(context, &project, true)?;
-    wired.renderable()
+    wire::require_variables(&project.loaded)?;
+    wired.renderable()?;
+    // The templates that belong to this configuration are those of the last commit.
+    let head = VersionRef::Named("HEAD".to_owned());
+    match wire::lenient_source(&project).resolve(&head).await {
+        Ok(version) => wired.render(&version, &groups).await,
+        // Before the first commit there is nothing to render.
+        Err(_) => Ok(()),
+    }
 }

@@ -1,8 +1,11 @@
 //! What is examined of this machine: the state directory, the lock, the configuration.
 
-use std::{error::Error, path::Path};
+use std::path::Path;
 
-use deploy_core::model::Group;
+use deploy_core::{
+    backend::VersionSource,
+    model::{Group, VersionRef},
+};
 use deploy_ssh::Finding;
 use nix::unistd::{AccessFlags, access};
 
@@ -89,18 +92,31 @@ pub(super) fn configuration(project: &Project, wired: &Wired, groups: &[Group]) 
     findings
 }
 
+/// Renders the templates of what would be deployed: the newest version, or the last commit where
+/// there is none. From then on the hosts are asked for the secrets that these write.
+pub(super) async fn templates(
+    project: &Project,
+    wired: &Wired,
+    groups: &[Group],
+) -> Option<Finding> {
+    if project.loaded.config.template.is_empty() || wired.unrendered().is_some() {
+        return None;
+    }
+    let source = wire::lenient_source(project);
+    let version = match source.resolve(&VersionRef::Latest).await {
+        Ok(version) => version,
+        // That there is none is told of the repository.
+        Err(_) => source.resolve(&VersionRef::Named("HEAD".to_owned())).await.ok()?,
+    };
+    Some(match wired.render(&version, groups).await {
+        Ok(()) => Finding::ok("templates", format!("those of {version} can be rendered")),
+        Err(error) => of_error("templates", &error).because("a deploy of it would be refused"),
+    })
+}
+
 /// An error with all its causes as a problem, with its hints as cure.
 pub(super) fn of_error(about: &'static str, error: &CommandError) -> Finding {
-    let mut told = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let message = error.to_string();
-        if !told.contains(&message) {
-            told = format!("{told}: {message}");
-        }
-        cause = error.source();
-    }
-    let finding = Finding::problem(about, told);
+    let finding = Finding::problem(about, error.told());
     match error.hints() {
         [] => finding,
         hints => finding.cured_by(hints.join("; ")),
