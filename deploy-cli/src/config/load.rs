@@ -15,7 +15,7 @@ use figment::{
 use toml_edit::Document;
 
 use super::{
-    Config, ConfigError, check, defaults,
+    Config, ConfigError, GroupSection, check, defaults,
     error::{Told, show_key, suggest, tell},
     locate::{self, Layer, Origin, Place},
     variables,
@@ -50,12 +50,31 @@ pub struct Loaded {
     pub file: PathBuf,
     layers: Vec<Layer>,
     values: Dict,
+    /// What the other environments say.
+    others: Vec<Config>,
 }
 
 impl Loaded {
     /// The directory that relative paths of the file are meant from.
     pub fn directory(&self) -> &Path {
         self.file.parent().unwrap_or(Path::new("."))
+    }
+
+    /// The groups of all environments, those of the chosen one first.
+    pub fn groups_anywhere(&self) -> impl Iterator<Item = &GroupSection> {
+        [&self.config].into_iter().chain(&self.others).flat_map(|config| &config.group)
+    }
+
+    /// An error about a key, with its place, and what to write instead: one of `expected`.
+    pub fn refuse_name(
+        &self,
+        key: &[&str],
+        problem: impl Into<String>,
+        expected: &[&str],
+    ) -> ConfigError {
+        let key: Vec<String> = key.iter().map(|part| (*part).to_owned()).collect();
+        let hint = key.last().map(|wrong| suggest(wrong, expected));
+        place(&self.layers, Told { key, problem: problem.into(), hint })
     }
 
     /// An error about a key, with its place.
@@ -124,12 +143,13 @@ pub fn load(wanted: &Wanted) -> Result<Loaded, ConfigError> {
     let environments = defined(&base)?;
     let environment = choose(wanted, &base, variables.as_ref(), &environments)?;
     // Every overlay is checked, so that a mistake in one is found before the day it is needed.
+    let mut others = Vec::new();
     for name in environments.iter().filter(|name| Some(*name) != environment.as_ref()) {
-        extract(with_overlay(&base, variables.as_ref(), Some(name))?)?;
+        others.push(extract(with_overlay(&base, variables.as_ref(), Some(name))?)?.0);
     }
     let layers = with_overlay(&base, variables.as_ref(), environment.as_ref())?;
     let (config, values, layers) = extract(layers)?;
-    Ok(Loaded { config, environment, file, layers, values })
+    Ok(Loaded { config, environment, file, layers, values, others })
 }
 
 /// The environments that the files define, by name.

@@ -10,26 +10,24 @@ use crate::{
 
 /// What keeps templates from being rendered, though everything else can be done.
 #[derive(Debug, Clone)]
-pub(super) struct Unrendered(String);
+pub(super) struct Unrendered {
+    told: String,
+    hints: Vec<String>,
+}
 
 impl Unrendered {
     fn of(error: &CommandError) -> Self {
-        let mut told = error.to_string();
-        let mut cause = std::error::Error::source(error);
-        while let Some(error) = cause {
-            told = format!("{told}: {error}");
-            cause = error.source();
-        }
-        Self(told)
+        Self { told: error.told(), hints: error.hints().to_vec() }
     }
 
     pub(super) fn error(&self) -> CommandError {
-        CommandError::refused(self.0.clone())
+        let error = CommandError::refused(self.told.clone());
+        self.hints.iter().fold(error, |error, hint| error.hint(hint))
     }
 }
 
-/// Lets `transport` render what the configuration says. Where files of variables cannot be read it
-/// renders nothing, and says why: a rollback needs none.
+/// Lets `transport` render what the configuration says. Where the variables cannot be made sense of
+/// it renders nothing, and says why: a rollback needs none.
 ///
 /// # Errors
 /// Refused when the configuration cannot be used as it is.

@@ -1,7 +1,7 @@
 //! The variables of templates: from the configuration, from files, by group and by host.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     path::PathBuf,
     sync::Arc,
 };
@@ -24,11 +24,13 @@ const MOMENT: &str = "$__toml_private_datetime";
 /// variables in order, those of the host.
 ///
 /// # Errors
-/// Refused when a file cannot be read or is none of variables.
+/// Refused when a file cannot be read or is none of variables, and when `[host_vars]` names a host
+/// that no environment has.
 pub(super) fn places(
     loaded: &Loaded,
     groups: &[Group],
 ) -> Result<BTreeMap<Target, Place>, CommandError> {
+    refuse_strangers(loaded, groups)?;
     let mut source = Source::new(loaded)?;
     let mut places = BTreeMap::new();
     for (section, group) in loaded.config.group.iter().zip(groups) {
@@ -41,6 +43,32 @@ pub(super) fn places(
         }
     }
     Ok(places)
+}
+
+/// Refuses a name in `[host_vars]` that stands for no host of any environment.
+fn refuse_strangers(loaded: &Loaded, groups: &[Group]) -> Result<(), CommandError> {
+    if loaded.config.host_vars.is_empty() {
+        return Ok(());
+    }
+    let mut known: BTreeSet<Target> =
+        groups.iter().flat_map(|group| group.targets.iter().cloned()).collect();
+    for group in loaded.groups_anywhere() {
+        known.extend(group.hosts.iter().flat_map(|host| hosts::expand(host).unwrap_or_default()));
+        let file = group.hosts_file.iter();
+        // Where it cannot be read, that is told where its environment is used.
+        let read = file.flat_map(|file| hosts::read_file(&loaded.directory().join(file)));
+        known.extend(read.flatten());
+    }
+    for name in loaded.config.host_vars.keys() {
+        let key = ["host_vars", name.as_str()];
+        let meant = hosts::expand(name).map_err(|error| loaded.refuse(&key, error.to_string()))?;
+        if meant.iter().all(|host| !known.contains(host)) {
+            let known: Vec<&str> = known.iter().map(Target::as_str).collect();
+            let problem = "is no host of any environment";
+            return Err(loaded.refuse_name(&key, problem, &known).into());
+        }
+    }
+    Ok(())
 }
 
 /// Where variables come from, each file read once.

@@ -219,3 +219,55 @@ fn a_template_that_fails_refuses_before_anything_is_touched() {
     assert_ne!(ran.code, 0);
     ran.says("`prot` is not defined");
 }
+
+#[test]
+fn doctor_finds_what_templates_lack() {
+    let place = place("token = {{ secret.token }}\n", "", "");
+    let secrets = place.path("secrets.toml");
+    prepend(&place, &format!("secrets_file = \"{}\"\n", secrets.display()));
+    place.version(2, "two");
+    place.cli(&["doctor"]).ends(1).says("local: its secrets: $PLACE/secrets.toml is not there");
+    fs::write(&secrets, "tokn = \"hunter2\"\n").unwrap();
+    let lacks = "local: the secret token, which templates/app.conf.j2 writes, is missing";
+    place.cli(&["doctor"]).ends(1).says(lacks).never_says("hunter2");
+    fs::write(&secrets, "token = \"hunter2\"\n").unwrap();
+    let well = "those of release/2026-01-02/1 can be rendered";
+    place.cli(&["doctor", "-v"]).ends(0).says(well).never_says("hunter2");
+
+    fs::write(place.path("repo/templates/app.conf.j2"), "{{ prot }}\n").unwrap();
+    place.version(3, "three");
+    let ran = place.cli(&["doctor"]).ends(1).says("render the templates of release/2026-01-03/1");
+    ran.says("templates/app.conf.j2:1: `prot` is not defined");
+    fs::remove_file(place.path("repo/templates/app.conf.j2")).unwrap();
+    place.version(4, "four");
+    let ran = place.cli(&["doctor"]).ends(1);
+    ran.says("it has no file \"templates/app.conf.j2\", a template")
+        .says("cure: add it to the repository");
+    assert_eq!(place.live(), "", "nothing was brought anywhere");
+}
+
+#[test]
+fn variables_for_a_host_that_is_nowhere_are_refused() {
+    let place = place(
+        "{{ a }}\n",
+        "default_environment = \"production\"\n",
+        "[vars]\na = 1\n[host_vars.locl]\na = 2\n[host_vars.\"web[1-3]\"]\na = 3\n\
+         [environment.production]\n\
+         [environment.beta]\ngroup = [{ name = \"b\", hosts = [\"local\"], hosts_file = \"web\" }]\n",
+    );
+    fs::write(place.path("repo/web"), "web[3-9]\n").unwrap();
+    place.version(2, "two");
+    for words in [&["deploy"][..], &["plan"], &["config", "--check"], &["doctor"]] {
+        let ran = place.cli(words).ends(1).says("host_vars.locl: is no host of any environment");
+        ran.says("did you mean `local`?");
+    }
+    assert_eq!(place.live(), "");
+    // What needs no variables works all the same.
+    place.cli(&["status"]).ends(0);
+    reconfigure(&place, "[host_vars.locl]", "[host_vars.local]");
+    place.cli(&["deploy", "release/2026-01-02/1"]).ends(0);
+    assert_eq!(rendered(&place), "2\n");
+    reconfigure(&place, "web[1-3]", "web[1-2]");
+    let ran = place.cli(&["plan"]).ends(1);
+    ran.says("host_vars.web[1-2]: is no host of any environment");
+}
