@@ -1,5 +1,6 @@
 //! `adopt`: take over what other tools deployed, and give it back.
 
+mod budget;
 mod scene;
 mod view;
 
@@ -88,12 +89,13 @@ pub(crate) async fn cmd_adopt(context: &Context, args: &AdoptArgs) -> Result<Exi
         wait: args.wait,
         ..Wish::new(Command::Run)
     };
+    let request = request(&project, groups, args.batch);
     let hold = match args.dry_run {
         true => None,
         false => Some(Hold::take(context, &project, &wish).await?),
     };
     let looked = tokio::select! {
-        looked = Scene::look(context, &project, (&wired, &groups), args) => looked,
+        looked = Scene::look(context, &project, (&wired, &request), args) => looked,
         () = crate::signals::ended() => Err(CommandError::interrupted()),
     };
     let scene = match looked {
@@ -109,7 +111,6 @@ pub(crate) async fn cmd_adopt(context: &Context, args: &AdoptArgs) -> Result<Exi
     view::tell(context, &scene);
     match hold {
         Some(hold) if scene.is_ready() => {
-            let request = request(&project, groups, args.batch);
             act(context, (&project, &wish), wired, (hold, scene), &request).await
         }
         hold => {

@@ -1,6 +1,7 @@
 //! What other tools deployed, taken over and given back, on this machine.
 
 mod dying;
+mod silent;
 
 use std::{
     fs,

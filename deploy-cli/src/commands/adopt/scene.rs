@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use deploy_core::{
     backend::{BackendError, VersionSource},
-    model::{Group, Target, Version, VersionRef},
+    model::{Target, Version, VersionRef},
+    plan::PlanRequest,
     record::{Exit, RunId},
 };
 use deploy_ssh::{Adoption, Found, What};
 
-use super::AdoptArgs;
+use super::{AdoptArgs, budget};
 use crate::{
     context::{Context, Project},
     error::{CommandError, Kind},
@@ -36,18 +37,20 @@ pub(super) struct Scene {
     pub(super) refused: BTreeMap<Target, Vec<String>>,
     /// Those that could not be asked.
     pub(super) silent: BTreeMap<Target, BackendError>,
+    /// The budget that they exceed.
+    exceeded: Option<String>,
 }
 
 impl Scene {
-    /// Asks all hosts of `groups`, and reads what they serve.
+    /// Asks all hosts of `request`, and reads what they serve.
     pub(super) async fn look(
         context: &Context,
         project: &Project,
-        (wired, groups): (&Wired, &[Group]),
+        (wired, request): (&Wired, &PlanRequest),
         args: &AdoptArgs,
     ) -> Result<Self, CommandError> {
         let targets: BTreeSet<Target> =
-            groups.iter().flat_map(|group| group.targets.iter().cloned()).collect();
+            request.groups.iter().flat_map(|group| group.targets.iter().cloned()).collect();
         let run = context.run_id();
         let layout = wired.transport().layout().clone();
         let mut scene = Self {
@@ -61,6 +64,7 @@ impl Scene {
             settled_as: BTreeMap::new(),
             refused: BTreeMap::new(),
             silent: BTreeMap::new(),
+            exceeded: None,
         };
         let mut whole = Vec::new();
         for (target, found) in wired.find(targets, &run, &project.who).await {
@@ -88,6 +92,7 @@ impl Scene {
                 whole.push((target, found));
             }
         }
+        scene.exceeded = budget::exceeded(request, |target| scene.silent.contains_key(target));
         scene.identify(project, (wired, &run), whole).await?;
         Ok(scene)
     }
@@ -119,7 +124,11 @@ impl Scene {
 
     /// Whether there is something to do, and nothing in the way of it.
     pub(super) fn is_ready(&self) -> bool {
-        self.refused.is_empty() && !(self.adoptions.is_empty() && self.given_back.is_empty())
+        self.refused.is_empty() && self.exceeded.is_none() && self.has_work()
+    }
+
+    fn has_work(&self) -> bool {
+        !(self.adoptions.is_empty() && self.given_back.is_empty())
     }
 
     /// How it ends where nothing is done.
@@ -127,10 +136,12 @@ impl Scene {
         if !self.refused.is_empty() {
             let hosts: Vec<Target> = self.refused.into_keys().collect();
             let told = format!("{}: see above; nothing was touched", names(&hosts));
-            let others: Vec<String> =
-                hosts.iter().take(10).map(|host| format!("!{host}")).collect();
-            return Err(CommandError::refused(told)
-                .hint(format!("`--hosts '*,{}'` leaves them out", others.join(","))));
+            return Err(CommandError::refused(told).hint(without(hosts.iter())));
+        }
+        let has_work = self.has_work();
+        if let Some(exceeded) = self.exceeded.filter(|_| has_work) {
+            let told = format!("{exceeded}: see above; nothing was touched");
+            return Err(CommandError::refused(told).hint(without(self.silent.keys())));
         }
         if let Some((target, error)) = self.silent.into_iter().next() {
             let told = format!("{target}: {error}: {}", error.cause());
@@ -138,6 +149,12 @@ impl Scene {
         }
         Ok(Exit::Complete)
     }
+}
+
+/// How to do it on the other hosts.
+fn without<'a>(hosts: impl Iterator<Item = &'a Target>) -> String {
+    let others: Vec<String> = hosts.take(10).map(|host| format!("!{host}")).collect();
+    format!("`--hosts '*,{}'` leaves them out", others.join(","))
 }
 
 /// The commits that hosts name and that the repository has, with their names.
