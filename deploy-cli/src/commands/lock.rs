@@ -42,7 +42,8 @@ pub(crate) fn cmd_lock(context: &Context, args: &LockArgs) -> Result<Exit, Comma
         let line = serde_json::to_string(&holder).unwrap_or_default();
         context.ui.line(&crate::report::escape_json(&line));
     } else {
-        let until = holder.until.map_or("`deploy-cli unlock`".to_owned(), time::moment);
+        let unlock = || format!("`deploy-cli unlock{}`", project.options);
+        let until = holder.until.map_or_else(unlock, time::moment);
         context.ui.line(&format!("{} is locked until {until}", project.name()));
         context.ui.line(&state::describe_holder(&holder));
     }

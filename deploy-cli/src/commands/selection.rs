@@ -21,18 +21,19 @@ pub(super) fn selected(
     groups: Vec<Group>,
 ) -> Result<Vec<Group>, CommandError> {
     let ended = |run: &str, ended| of_run(project, run, ended);
-    let lists = Lists { directory: &context.cwd, ended: &ended };
+    let options = project.options.as_str();
+    let lists = Lists { directory: &context.cwd, ended: &ended, options };
     let filter = Filter::parse(hosts, &lists);
-    filter.and_then(|filter| filter.apply(groups)).map_err(told)
+    filter.and_then(|filter| filter.apply(groups)).map_err(|error| told(error, options))
 }
 
-fn told(error: FilterError) -> CommandError {
+fn told(error: FilterError, options: &str) -> CommandError {
     let hint = match &error {
         FilterError::Unmatched { near, .. } if !near.is_empty() => {
             Some(format!("did you mean {}?", near.join(", ")))
         }
         FilterError::Unmatched { .. } | FilterError::Nothing => {
-            Some("`deploy-cli status` lists the hosts".to_owned())
+            Some(format!("`deploy-cli status{options}` lists the hosts"))
         }
         FilterError::Empty => Some("leave it out to mean all hosts".to_owned()),
         FilterError::Ambiguous(_) => Some("`@./…` always means the file".to_owned()),
@@ -53,7 +54,9 @@ fn of_run(
     named: &str,
     ended: Ended,
 ) -> Result<Option<Vec<Target>>, CommandError> {
-    let Some(past) = Past::look_up(&project.state, named)? else { return Ok(None) };
+    let Some(past) = Past::look_up(&project.state, named, &project.options)? else {
+        return Ok(None);
+    };
     let summary = fold(&past);
     let run = &past.run;
     if summary.exit.is_none() && past.is_alive() {
@@ -62,7 +65,7 @@ fn of_run(
     }
     if summary.plan.is_none() {
         return Err(CommandError::refused(format!("run {run} ended before it had a plan"))
-            .hint("`deploy-cli history` lists the runs"));
+            .hint(format!("`deploy-cli history{}` lists the runs", project.options)));
     }
     let targets = ended.of(&summary);
     if !targets.is_empty() {

@@ -48,7 +48,7 @@ pub struct ShowArgs {
 /// Shows a run from its journal.
 pub(crate) async fn cmd_show(context: &Context, args: &ShowArgs) -> Result<Exit, CommandError> {
     let project = context.project()?;
-    let past = Past::find(&project.state, &args.run)?;
+    let past = Past::find(&project.state, &args.run, &project.options)?;
     if args.follow {
         return follow(context, &project, &past).await;
     }

@@ -1,14 +1,21 @@
 //! `unlock`: remove a lock, and claims, that nobody needs any more.
 
+use std::collections::BTreeSet;
+
 use clap::Args;
 use clap_complete::ArgValueCompleter;
-use deploy_core::{backend::BackendError, model::Target, plan::OnAbort, record::Exit};
+use deploy_core::{
+    backend::{BackendError, Holder},
+    model::Target,
+    plan::OnAbort,
+    record::Exit,
+};
 
 use super::selection::selected;
 use crate::{
     ask::Deployer,
     completion,
-    context::Context,
+    context::{Context, Project},
     display,
     error::{CommandError, Kind},
     report::Screen,
@@ -19,14 +26,15 @@ use crate::{
 /// Remove the lock, and what dead runs hold on the hosts
 ///
 /// The lock of a run that lives is never removed: stop that run instead. Claims of runs that are
-/// proven dead are removed; for others, which may live on another machine, you are asked.
+/// proven dead are removed; for others, which may live on another machine, you are asked. With
+/// --hosts the lock stays: it is for all hosts.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   deploy-cli unlock
   deploy-cli unlock --lock-only")]
 pub struct UnlockArgs {
-    /// Only claims on these hosts: globs, h[01-20], !not, @FILE, @RUN/failed, separated by commas
+    /// Only claims on these hosts, not the lock: globs, h[01-20], !not, @FILE, @RUN/failed, separated by commas
     #[arg(long, value_name = "HOSTS", add = ArgValueCompleter::new(completion::hosts))]
     hosts: Vec<String>,
     /// Remove the lock only, and do not look at the hosts
@@ -40,23 +48,16 @@ pub struct UnlockArgs {
 /// Frees the lock and the claims.
 pub(crate) async fn cmd_unlock(context: &Context, args: &UnlockArgs) -> Result<Exit, CommandError> {
     let project = context.project()?;
-    match project.state.lock().free()? {
-        Freed::Alive(holder) => {
-            return Err(CommandError::locked(&holder)
-                .hint("it is at work: wait for it, or interrupt it where it runs"));
-        }
-        Freed::Removed(holder) => {
-            context.ui.line(&format!("removed the lock of {}", describe_holder(&holder)));
-        }
-        Freed::Nobody => context.ui.line(&format!("{} was not locked", project.name())),
+    let groups = selected(context, &project, &args.hosts, wire::groups(&project.loaded)?)?;
+    if args.hosts.is_empty() {
+        free(context, &project)?;
+    } else {
+        leave(context, &project)?;
     }
     if args.lock_only {
         return Ok(Exit::Complete);
     }
-    let groups = wire::groups(&project.loaded)?;
-    let groups = selected(context, &project, &args.hosts, groups)?;
-    let targets: std::collections::BTreeSet<Target> =
-        groups.into_iter().flat_map(|group| group.targets).collect();
+    let targets: BTreeSet<Target> = groups.into_iter().flat_map(|group| group.targets).collect();
     let (run, wired) = (context.run_id(), wire::pipeline(context, &project, false)?);
     let deployer = Deployer {
         ui: context.ui.clone(),
@@ -82,6 +83,36 @@ pub(crate) async fn cmd_unlock(context: &Context, args: &UnlockArgs) -> Result<E
     }
     wired.close().await;
     tally.exit()
+}
+
+/// Removes the lock, unless its run lives.
+fn free(context: &Context, project: &Project) -> Result<(), CommandError> {
+    match project.state.lock().free()? {
+        Freed::Alive(holder) => return Err(at_work(&holder)),
+        Freed::Removed(holder) => {
+            context.ui.line(&format!("removed the lock of {}", describe_holder(&holder)));
+        }
+        Freed::Nobody => context.ui.line(&format!("{} was not locked", project.name())),
+    }
+    Ok(())
+}
+
+/// The lock is for all hosts, so it stays where only some are meant. The claims of a run that
+/// lives are no more removed than its lock.
+fn leave(context: &Context, project: &Project) -> Result<(), CommandError> {
+    match project.state.lock().look()? {
+        Some(holder) if holder.run.is_some() => Err(at_work(&holder)),
+        Some(holder) => {
+            let left = format!("left the lock of {}", describe_holder(&holder));
+            context.ui.line(&format!("{left}; without --hosts it is removed"));
+            Ok(())
+        }
+        None => Ok(()),
+    }
+}
+
+fn at_work(holder: &Holder) -> CommandError {
+    CommandError::locked(holder).hint("it is at work: wait for it, or interrupt it where it runs")
 }
 
 #[derive(Debug, Default)]

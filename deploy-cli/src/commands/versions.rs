@@ -10,7 +10,11 @@ use deploy_core::{
 };
 
 use crate::{
-    commands::survey, context::Context, error::CommandError, report::escape_json, table::Table,
+    commands::survey,
+    context::{Context, Project},
+    error::CommandError,
+    report::escape_json,
+    table::Table,
     time, wire,
 };
 
@@ -51,17 +55,18 @@ pub(crate) async fn cmd_versions(
             }
         }
     }
-    show(context, args, &listed, &live);
+    show(context, (&project, args), &listed, &live);
     let exit = if silent > 0 { Exit::Incomplete } else { Exit::Complete };
     if silent > 0 && !context.global.json {
-        context.ui.error_line(&format!("{silent} hosts could not be asked; `deploy-cli status`"));
+        let status = format!("`deploy-cli status{}` says why", project.options);
+        context.ui.error_line(&format!("{silent} hosts could not be asked; {status}"));
     }
     Ok(exit)
 }
 
 fn show(
     context: &Context,
-    args: &VersionsArgs,
+    (project, args): (&Project, &VersionsArgs),
     listed: &[Listed],
     live: &BTreeMap<VersionId, usize>,
 ) {
@@ -92,7 +97,8 @@ fn show(
         return;
     }
     if table.is_empty() {
-        context.ui.line("no version yet; `deploy-cli tag` makes one");
+        let tag = format!("`deploy-cli tag{}` makes one", project.options);
+        context.ui.line(&format!("no version yet; {tag}"));
     } else {
         table.lines().iter().for_each(|line| context.ui.line(line));
     }

@@ -48,6 +48,8 @@ pub struct Lists<'a> {
     pub directory: &'a Path,
     /// Who knows of past runs.
     pub ended: &'a EndedIn<'a>,
+    /// The part of a command line that means the same project.
+    pub options: &'a str,
 }
 
 /// The hosts that ended so in the run of that name; `None` where there is no such run.
@@ -145,8 +147,8 @@ impl Lists<'_> {
     fn of_run(&self, run: &str, ended: Ended, part: &str) -> Result<Vec<Target>, FilterError> {
         let found = (self.ended)(run, ended).and_then(|found| {
             let none = || format!("there is no run {run:?}, and no file {run}/{ended}");
-            let none = || CommandError::refused(none()).hint("`deploy-cli history` lists the runs");
-            found.ok_or_else(none)
+            let hint = format!("`deploy-cli history{}` lists the runs", self.options);
+            found.ok_or_else(|| CommandError::refused(none()).hint(hint))
         });
         found.map_err(|error| FilterError::Run(part.to_owned(), error))
     }
@@ -240,7 +242,7 @@ mod tests {
             ("last", _) => Err(CommandError::refused("nothing is left")),
             _ => Ok(None),
         };
-        Lists { directory, ended: Box::leak(Box::new(ended)) }
+        Lists { directory, ended: Box::leak(Box::new(ended)), options: " --env beta" }
     }
 
     fn kept(texts: &[&str]) -> Result<Vec<String>, FilterError> {

@@ -100,15 +100,16 @@ impl Past {
         runs
     }
 
-    /// The run that `named` means: its id or the beginning of one, or `last`.
+    /// The run that `named` means: its id or the beginning of one, or `last`. `options` mean the
+    /// same project to a command that is hinted at.
     ///
     /// # Errors
     /// Refused when there is none, or several begin like that.
-    pub fn find(state: &StateDir, named: &str) -> Result<Self, CommandError> {
-        Self::look_up(state, named)?.ok_or_else(|| match named {
+    pub fn find(state: &StateDir, named: &str, options: &str) -> Result<Self, CommandError> {
+        Self::look_up(state, named, options)?.ok_or_else(|| match named {
             "last" => CommandError::refused("no run yet"),
             _ => CommandError::refused(format!("there is no run {named:?}"))
-                .hint("`deploy-cli history` lists them"),
+                .hint(format!("`deploy-cli history{options}` lists them")),
         })
     }
 
@@ -116,7 +117,11 @@ impl Past {
     ///
     /// # Errors
     /// Refused when several begin like that.
-    pub fn look_up(state: &StateDir, named: &str) -> Result<Option<Self>, CommandError> {
+    pub fn look_up(
+        state: &StateDir,
+        named: &str,
+        options: &str,
+    ) -> Result<Option<Self>, CommandError> {
         let mut all = Self::all(state);
         if named == "last" {
             return Ok((!all.is_empty()).then(|| all.swap_remove(0)));
@@ -128,7 +133,7 @@ impl Past {
         all.retain(|past| past.run.as_str().starts_with(named));
         if all.len() > 1 {
             return Err(CommandError::refused(format!("several runs begin {named:?}"))
-                .hint("`deploy-cli history` lists them"));
+                .hint(format!("`deploy-cli history{options}` lists them")));
         }
         Ok(all.pop())
     }

@@ -73,6 +73,9 @@ fn a_lock_by_hand_keeps_others_out_until_it_is_removed() {
         .says("`deploy-cli unlock` removes it");
     place.cli(&["lock", "-m", "me too"]).ends(5);
     place.cli(&["status"]).ends(0).says("the database moves");
+    place.cli(&["unlock", "--hosts", "typo"]).ends(1).says("matches no host");
+    place.cli(&["unlock", "--hosts", "local"]).ends(0).says("left the lock of ann@$HOST");
+    place.cli(&["deploy"]).ends(5);
     place.cli(&["unlock"]).ends(0).says("removed the lock of ann@$HOST");
     place.cli(&["unlock"]).ends(0).says("mockbase was not locked");
     place.cli(&["deploy"]).ends(0);
@@ -87,7 +90,18 @@ fn environments_are_kept_apart() {
     place.cli(&["plan", "--env", "bet"]).ends(1).says("did you mean `beta`?");
     place.cli(&["--env", "beta", "lock", "-m", "beta only"]).ends(0).says("mockbase in beta");
     place.cli(&["--env", "production", "deploy"]).ends(0);
-    place.cli(&["--env", "beta", "deploy"]).ends(5);
+    place
+        .cli(&["--env", "beta", "deploy"])
+        .ends(5)
+        .says("`deploy-cli unlock --env beta` removes it");
+    for (words, hint) in [
+        (["deploy", "--hosts", "zzz"], "`deploy-cli status --env beta` lists the hosts"),
+        (["deploy", "--hosts", "@1999/failed"], "`deploy-cli history --env beta` lists the runs"),
+        (["show", "1999", "-v"], "`deploy-cli history --env beta` lists them"),
+    ] {
+        let ran = place.cli(&[&["--env", "beta"], &words[..]].concat());
+        ran.ends(1).says(hint);
+    }
     place.cli(&["--env", "production", "history"]).ends(0).says("complete");
     place.cli(&["--env", "beta", "history"]).ends(0).says("no run yet");
 }

@@ -67,7 +67,10 @@ fn what_the_method_does_not_know_is_refused_before_anything_is_touched() {
             .says("refused; nothing was touched");
     }
     assert_eq!(starts(&place), 1);
-    place.cli(&["service", "status"]).ends(0).says("the service unknown, serves release/");
+    for words in [&["service", "status"][..], &["service", "status", "--json"]] {
+        let ran = place.cli(words).ends(1).says("names no service to ask for");
+        assert_eq!(ran.says("hint: name it there, as `service`").stdout, "");
+    }
     place.cli(&["service"]).ends(2).says("restart");
     place.cli(&["service", "restart", "--hosts", "nobody"]).ends(1).says("matches no host");
 }

@@ -75,10 +75,11 @@ async fn take_lock(
             Acquired::HeldBy(other) => other,
         };
         if !wish.wait {
+            let options = &project.options;
             return Err(CommandError::locked(&other).hint(if other.run.is_some() {
-                "--wait waits for it; `deploy-cli show --follow` watches it"
+                format!("--wait waits for it; `deploy-cli show{options} --follow` watches it")
             } else {
-                "--wait waits for it; `deploy-cli unlock` removes it"
+                format!("--wait waits for it; `deploy-cli unlock{options}` removes it")
             }));
         }
         if told.as_ref() != Some(&other) {

@@ -42,6 +42,13 @@ pub(super) async fn show(context: &Context, hosts: &[String]) -> Result<Exit, Co
         return Err(CommandError::refused("there is no service to ask for")
             .hint("name the service in [restart]"));
     }
+    let restart = project.loaded.config.restart.as_ref();
+    if restart.is_some_and(|restart| restart.command.is_some() && restart.service.is_none()) {
+        let problem = "[restart] has a command that restarts, and names no service to ask for";
+        return Err(
+            CommandError::refused(problem).hint("name it there, as `service`, beside the command")
+        );
+    }
     let targets: BTreeSet<Target> = groups.iter().flat_map(|g| g.targets.clone()).collect();
     let run = context.run_id();
     let states = async { Ok(wired.service_states(targets, &run, &project.who).await) };
@@ -175,7 +182,12 @@ fn json(context: &Context, answer: &Answer) {
     let line = match &answer.told {
         Ok(told) => {
             let service = |state: &Result<ServiceState, Failure>| match state {
-                Ok(state) => serde_json::json!(state),
+                // The mark of this start is for a restarter alone.
+                Ok(state) => {
+                    let mut state = serde_json::json!(state);
+                    state.as_object_mut().map(|state| state.remove("mark"));
+                    state
+                }
                 Err(failure) => serde_json::json!({ "failure": failure }),
             };
             let services: Vec<serde_json::Value> = told.services.iter().map(service).collect();
