@@ -66,7 +66,7 @@ fn with(mut backend: Backend, when: When) -> Backend {
 }
 
 fn run(cli: DeployCli) -> ExitCode {
-    cli.run(["deploy-cli", "deploy"].map(Into::into))
+    cli.run(["deploy-cli", "deploy", "--yes"].map(Into::into))
 }
 
 // One test, since the directory one stands in is the whole process's.

@@ -66,7 +66,7 @@ pub struct AdoptArgs {
     /// How many hosts of a group at once: a number, a percentage, or `all`
     #[arg(long, value_name = "SIZE")]
     batch: Option<BatchSize>,
-    /// Do not ask first
+    /// Do not ask first; without a terminal it is needed
     #[arg(short, long)]
     yes: bool,
     /// Why, for lock, journal and notifications
@@ -79,6 +79,7 @@ pub struct AdoptArgs {
 
 /// Looks, tells, and takes over.
 pub(crate) async fn cmd_adopt(context: &Context, args: &AdoptArgs) -> Result<Exit, CommandError> {
+    rollout::refuse_questions_nobody_can_answer(context, args.yes || args.dry_run)?;
     let project = context.project()?;
     let groups = selected(context, &project, &args.hosts, wire::groups(&project.loaded)?)?;
     let wired = wire::pipeline(context, &project, true)?;

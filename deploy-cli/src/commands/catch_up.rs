@@ -46,7 +46,7 @@ pub struct CatchUpArgs {
     /// Only these hosts: globs, h[01-20], !not, @FILE, @RUN/failed, separated by commas
     #[arg(long, value_name = "HOSTS", add = ArgValueCompleter::new(completion::hosts))]
     hosts: Vec<String>,
-    /// Answer yes: to the first confirmation, and between groups
+    /// Answer yes: to the first confirmation, and between groups; without a terminal it is needed
     #[arg(short, long)]
     yes: bool,
     /// Why, for lock, journal and notifications
@@ -62,6 +62,7 @@ pub(crate) async fn cmd_catch_up(
     context: &Context,
     args: &CatchUpArgs,
 ) -> Result<Exit, CommandError> {
+    rollout::refuse_questions_nobody_can_answer(context, args.yes)?;
     let project = context.project()?;
     let all = with_canary(wire::groups(&project.loaded)?);
     let meant = selected(context, &project, &args.hosts, all.clone())?;
@@ -84,6 +85,7 @@ pub(crate) async fn cmd_catch_up(
         scene.tell_nothing_behind(context);
         return Ok(if scene.silent.is_empty() { Exit::Complete } else { Exit::Incomplete });
     }
+    scene.choice.refuse_adopted(&project)?;
     scene.tell(context);
     wire::require_variables(&project.loaded)?;
     wired.admit(&scene.choice.version).await?;
@@ -91,7 +93,6 @@ pub(crate) async fn cmd_catch_up(
     let _ = wired.render(&scene.choice.version, &scene.groups).await;
     wired.render(&scene.choice.version, &scene.groups_behind()).await?;
     let goal = Goal::CatchUp(scene.choice.version.clone());
-    rollout::refuse_questions_nobody_can_answer(&scene.groups_behind(), &goal, context, &wish)?;
     rollout::told_before(context, &project, &wish, &scene.groups);
     let whole = args.hosts.is_empty() && scene.ahead.is_empty();
     let request = request(&project, goal, scene.groups, args.batch);

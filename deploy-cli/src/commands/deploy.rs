@@ -41,7 +41,7 @@ pub struct DeployArgs {
     /// Only these hosts: globs, h[01-20], !not, @FILE, @RUN/failed, separated by commas
     #[arg(long, value_name = "HOSTS", add = ArgValueCompleter::new(completion::hosts))]
     hosts: Vec<String>,
-    /// Answer yes: to the first confirmation, and between groups
+    /// Answer yes: to the first confirmation, and between groups; without a terminal it is needed
     #[arg(short, long)]
     yes: bool,
     /// Treat no host as unchanged: fetch, switch, restart and check all

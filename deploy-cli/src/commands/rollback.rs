@@ -30,7 +30,7 @@ pub struct RollbackArgs {
     /// Only these hosts: globs, h[01-20], !not, @FILE, @RUN/failed, separated by commas
     #[arg(long, value_name = "HOSTS", add = ArgValueCompleter::new(completion::hosts))]
     hosts: Vec<String>,
-    /// Do not ask first
+    /// Do not ask first; without a terminal it is needed
     #[arg(short, long)]
     yes: bool,
     /// Why, for lock, journal and notifications

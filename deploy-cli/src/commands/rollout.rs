@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use deploy_core::{
     model::Group,
-    plan::{Difference, Goal, Plan, PlanRequest},
+    plan::{Difference, Plan, PlanRequest},
     record::{Exit, Journal, Observer, RunId, RunInfo, StopCause, Summary},
     run::{Allowances, Begin, Run, Stop},
 };
@@ -18,7 +18,7 @@ pub(super) use self::{
     applied::Applied,
     last_run::last_run,
     lock::Hold,
-    wish::{Wish, request},
+    wish::{Wish, is_adopted, request},
 };
 use crate::{
     ask::Deployer,
@@ -35,6 +35,7 @@ use crate::{
 
 /// Runs a deploy, a rollback or an operation of services from the lock to the summary.
 pub(super) async fn run(context: &Context, wish: &Wish) -> Result<Exit, CommandError> {
+    refuse_questions_nobody_can_answer(context, wish.yes)?;
     let project = context.project()?;
     if let Some(applied) = &wish.applied {
         applied.refuse_foreign(&project)?;
@@ -42,7 +43,6 @@ pub(super) async fn run(context: &Context, wish: &Wish) -> Result<Exit, CommandE
     let wired = wire::pipeline(context, &project, wish.allow_dirty)?;
     wire::require_variables(&project.loaded)?;
     let request = request(context, &project, wish, &wired).await?;
-    refuse_questions_nobody_can_answer(&request.groups, &request.goal, context, wish)?;
     told_before(context, &project, wish, &request.groups);
     let hold = Hold::take(context, &project, wish).await?;
     let whole = !wish.is_narrow();
@@ -171,26 +171,17 @@ fn deployer(context: &Context, project: &Project, wish: &Wish) -> Deployer {
     }
 }
 
-/// A gate that asks needs somebody to ask, or `--yes` (rule 13).
+/// The first confirmation and gates need somebody to ask, or `--yes` (rule 13). It is so whatever
+/// there is to do, so that a job that works today does not fail for it tomorrow.
 pub(super) fn refuse_questions_nobody_can_answer(
-    groups: &[Group],
-    goal: &Goal,
     context: &Context,
-    wish: &Wish,
+    yes: bool,
 ) -> Result<(), CommandError> {
-    if context.ui.can_ask() || wish.yes || goal.is_back() {
+    if yes || context.ui.can_ask() {
         return Ok(());
     }
-    // The last group's gate leads nowhere and is never asked.
-    let asking = groups.iter().rev().skip(1).find(|group| group.gate.ask);
-    match asking {
-        Some(group) => Err(CommandError::usage(format!(
-            "group {} has pause = \"ask\", and there is no terminal to ask at",
-            group.name
-        ))
-        .hint("--yes answers yes")),
-        None => Ok(()),
-    }
+    Err(CommandError::usage("there is no terminal to ask at; nothing was touched")
+        .hint("--yes answers yes: to the first confirmation, and between groups"))
 }
 
 /// What a person should know that the plan does not say.

@@ -69,7 +69,7 @@ struct OperateArgs {
     /// How many hosts of a group at once: a number, a percentage, or `all`
     #[arg(long, value_name = "SIZE")]
     batch: Option<BatchSize>,
-    /// Answer yes: to the first confirmation, and between groups
+    /// Answer yes: to the first confirmation, and between groups; without a terminal it is needed
     #[arg(short, long)]
     yes: bool,
     /// Why, for lock, journal and notifications

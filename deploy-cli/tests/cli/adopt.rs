@@ -316,6 +316,7 @@ fn what_the_repository_does_not_know_can_be_gone_back_to_and_is_never_pruned() {
     }
     let ran = place.cli(&["rollback", name, "--yes"]).ends(0);
     ran.says(&format!("rolled back to {name}"));
+    catch_up_finds_it_and_brings_it_nowhere(&place, name);
     assert_eq!((place.live().as_str(), place.running().as_str()), ("by hand", "by hand"));
     place.cli(&["rollback", "adopted-2001-01-01-0000000", "--yes"]).ends(1).says("no host has it");
     // What somebody writes there does not bring it out of order.
@@ -327,6 +328,22 @@ fn what_the_repository_does_not_know_can_be_gone_back_to_and_is_never_pruned() {
     .unwrap();
     place.cli(&["rollback", "--yes"]).ends(0);
     assert_eq!(place.live(), "again");
+}
+
+/// What is adopted is the current version, and `catch-up --to` is no way to choose it elsewhere.
+#[track_caller]
+fn catch_up_finds_it_and_brings_it_nowhere(place: &Place, name: &str) {
+    place.cli(&["catch-up"]).ends(0).says(&format!("the current version is {name}"));
+    place.cli(&["catch-up", "--to", name]).ends(0).says("nothing is behind: 1 host serves it");
+    // From another state directory, which does not know what was gone back to.
+    let mut command = place.command(&["catch-up"]);
+    let output = command.env("DEPLOY_CFG__STATE_DIR", place.path("state")).output().unwrap();
+    place
+        .ran(&output)
+        .ends(1)
+        .says(&format!("by the hosts: {name}"))
+        .says("hint: an adopted version cannot be brought to other hosts; `deploy-cli deploy VERSION`")
+        .never_says("choose");
 }
 
 /// The release that was adopted.

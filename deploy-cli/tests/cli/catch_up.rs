@@ -46,7 +46,8 @@ fn where_record_and_hosts_disagree_one_has_to_choose() {
         .cli(&["catch-up"])
         .ends(1)
         .says("by the record: no run here brought a version to its end")
-        .says("by the hosts: none that answers serves a good version");
+        .says("by the hosts: none that answers serves a good version")
+        .says("hint: `deploy-cli deploy VERSION` brings a version to all hosts");
     place.cli(&["deploy"]).ends(0);
     place.version(2, "two");
     // From another state directory, which this one does not know of.

@@ -150,9 +150,41 @@ fn a_gate_that_asks_needs_somebody_to_ask() {
         "",
     );
     place.version(1, "one");
-    place.cli(&["deploy"]).ends(2).says("pause = \"ask\"").says("--yes answers yes");
+    let output = place.command_that_asks(&["deploy"]).output().unwrap();
+    place.ran(&output).ends(2).says("no terminal").says("--yes answers yes");
     assert_eq!(place.live(), "");
     place.cli(&["history"]).ends(0).says("no run yet");
+}
+
+#[test]
+fn without_a_terminal_what_asks_first_wants_to_be_told_yes() {
+    let place = Place::new();
+    let alone = |words: &[&str]| place.ran(&place.command_that_asks(words).output().unwrap());
+    place.cli(&["deploy", "--yes"]).ends(0);
+    place.version(2, "two");
+    place.cli(&["deploy", "--yes"]).ends(0);
+    let runs = place.cli(&["history"]).stdout;
+    for words in [
+        &["deploy", "release/2026-01-02/1", "--redeploy"][..],
+        &["deploy", "previous"],
+        &["rollback"],
+        &["catch-up"],
+        &["service", "restart"],
+        &["adopt"],
+        &["adopt", "--undo"],
+        &["deploy", "--json"],
+    ] {
+        let ran = alone(words).ends(2).says("there is no terminal to ask at");
+        ran.says("nothing was touched").says("hint: --yes");
+    }
+    assert_eq!(place.cli(&["history"]).stdout, runs);
+    assert_eq!(place.live(), "two");
+    // What asks nothing needs no answer.
+    alone(&["adopt", "--dry-run"]).ends(0);
+    alone(&["run", "--", "true"]).ends(0);
+    alone(&["plan"]).ends(0);
+    alone(&["rollback", "--yes"]).ends(0);
+    assert_eq!(place.live(), "one");
 }
 
 #[test]

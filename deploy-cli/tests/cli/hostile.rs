@@ -16,13 +16,13 @@ fn with(place: &Place, words: &[&str], variables: &[(&str, &str)]) -> Ran {
 
 /// deploy-cli under a limit that a shell sets.
 fn under(place: &Place, limit: &str, words: &[&str]) -> Command {
-    let plain = place.command(&[]);
+    let plain = place.command(words);
     let mut shell = Command::new("sh");
     shell
         .arg("-c")
         .arg(format!("{limit}; exec \"$0\" \"$@\""))
         .arg(plain.get_program())
-        .args(words);
+        .args(plain.get_args());
     shell.env_clear().envs(plain.get_envs().filter_map(|(name, set)| Some((name, set?))));
     shell.current_dir(place.path("repo")).stdin(Stdio::null());
     shell

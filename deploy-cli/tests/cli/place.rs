@@ -191,7 +191,13 @@ impl Place {
         }
     }
 
+    /// deploy-cli without a terminal: what would be asked is answered by `--yes`.
     pub fn command(&self, words: &[&str]) -> Command {
+        self.command_that_asks(&answered(words))
+    }
+
+    /// deploy-cli with these words alone.
+    pub fn command_that_asks(&self, words: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_deploy-cli"));
         self.hermetic(&mut command, &self.path("repo"));
         command.args(words).stdin(Stdio::null());
@@ -242,6 +248,22 @@ impl Place {
         ];
         masks.iter().fold(text, |text, (pattern, name)| mask(&text, pattern, name))
     }
+}
+
+/// The same words, with `--yes` where the command asks first.
+fn answered<'a>(words: &[&'a str]) -> Vec<&'a str> {
+    let mut answered = words.to_vec();
+    let actions = ["start", "stop", "restart", "reload"];
+    let asks = |at: usize| match words[at] {
+        "deploy" | "rollback" | "catch-up" | "adopt" => true,
+        word => at > 0 && words[at - 1] == "service" && actions.contains(&word),
+    };
+    let before_dashes = words.iter().position(|word| *word == "--").unwrap_or(words.len());
+    let found = (0..before_dashes).find(|at| asks(*at));
+    if let Some(at) = found.filter(|_| !words.contains(&"--yes")) {
+        answered.insert(at + 1, "--yes");
+    }
+    answered
 }
 
 /// Replaces what looks like `pattern` (9: a digit, h: a hexadecimal one).

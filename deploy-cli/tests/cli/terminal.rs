@@ -26,7 +26,7 @@ struct Terminal {
 impl Terminal {
     fn start(place: &Place, words: &[&str]) -> Self {
         let pty = openpty(None, None).unwrap();
-        let mut command = place.command(words);
+        let mut command = place.command_that_asks(words);
         command.env("TERM", "xterm");
         for stream in [0, 1, 2] {
             let slave = pty.slave.try_clone().unwrap();

@@ -8,9 +8,16 @@ use deploy_core::{
 };
 
 use crate::{
-    commands::history::fold, context::Project, error::CommandError, report::exact, state::Past,
+    commands::{history::fold, rollout},
+    context::Project,
+    error::CommandError,
+    report::exact,
+    state::Past,
     wire,
 };
+
+/// The shortest beginning of an id that means it.
+const SHORTEST: usize = 7;
 
 /// The version that is chosen, and why.
 pub(super) struct Choice {
@@ -28,8 +35,11 @@ impl Choice {
         let served = survey.served_well();
         let choice = match to {
             Some(wanted) => Self::asked_for(project, wanted, &served).await?,
-            None => Self::agreed(project, &served)?,
+            None => Self::agreed(project, survey, &served)?,
         };
+        if is_adopted(&choice.version) {
+            return Ok(choice);
+        }
         // It may be long ago that it was deployed.
         let id = VersionRef::Named(choice.version.id.to_string());
         wire::lenient_source(project).resolve(&id).await?;
@@ -41,6 +51,10 @@ impl Choice {
         wanted: &VersionRef,
         served: &[ServedWell],
     ) -> Result<Self, CommandError> {
+        if let Some(by) = served.iter().find(|served| is_adopted_as(&served.version, wanted)) {
+            let why = format!("asked for; {} serve it", share(by, served));
+            return Ok(Self { version: by.version.clone(), why });
+        }
         let version = wire::lenient_source(project).resolve(wanted).await?;
         let Some(by) = served.iter().find(|served| served.version.id == version.id) else {
             let options = &project.options;
@@ -52,7 +66,22 @@ impl Choice {
         Ok(Self { version, why: format!("asked for; {} serve it", share(by, served)) })
     }
 
-    fn agreed(project: &Project, served: &[ServedWell]) -> Result<Self, CommandError> {
+    /// Refuses what only the hosts have that it was adopted on: there is nothing to send.
+    pub(super) fn refuse_adopted(&self, project: &Project) -> Result<(), CommandError> {
+        if !is_adopted(&self.version) {
+            return Ok(());
+        }
+        let why = "an adopted version cannot be brought to other hosts: only those that serve it \
+                   have it";
+        let problem = format!("the current version is {}: {}; {why}", self.version, self.why);
+        Err(CommandError::refused(problem).hint(deploys(project)))
+    }
+
+    fn agreed(
+        project: &Project,
+        survey: &Survey,
+        served: &[ServedWell],
+    ) -> Result<Self, CommandError> {
         let record = Current::of(Past::all(&project.state).iter().map(fold));
         let healthy: usize = served.iter().map(|served| served.targets.len()).sum();
         let most = served.first().filter(|most| most.targets.len() * 2 > healthy);
@@ -61,9 +90,26 @@ impl Choice {
                 let why = format!("{}, and {} serve it", by_run(current), share(most, served));
                 Ok(Self { version: current.version.clone(), why })
             }
-            _ => Err(disagreement(project, &record, served)),
+            _ => Err(disagreement(project, &record, survey, served)),
         }
     }
+}
+
+/// Whether the repository does not have it, since `adopt` found it on hosts.
+fn is_adopted(version: &Version) -> bool {
+    version.name.as_deref().is_some_and(rollout::is_adopted)
+}
+
+/// Whether `wanted` means the adopted `version`: its name, its id or the beginning of that.
+fn is_adopted_as(version: &Version, wanted: &VersionRef) -> bool {
+    let VersionRef::Named(wanted) = wanted else { return false };
+    let is_id = wanted.len() >= SHORTEST && version.id.as_str().starts_with(wanted.as_str());
+    is_adopted(version) && (is_id || version.name.as_ref() == Some(wanted))
+}
+
+/// What brings all hosts to one version.
+fn deploys(project: &Project) -> String {
+    format!("`deploy-cli deploy{} VERSION` brings a version to all hosts", project.options)
 }
 
 fn by_run(current: &Current) -> String {
@@ -80,6 +126,7 @@ fn share(by: &ServedWell, served: &[ServedWell]) -> String {
 fn disagreement(
     project: &Project,
     record: &Result<Current, NoCurrentError>,
+    survey: &Survey,
     served: &[ServedWell],
 ) -> CommandError {
     let by_record = match record {
@@ -98,9 +145,17 @@ fn disagreement(
     }
     let mut error = CommandError::refused(lines.join("\n"));
     let scheme = wire::scheme(&project.loaded.config.version);
-    for by in served {
+    let options = &project.options;
+    for by in served.iter().filter(|by| !is_adopted(&by.version)) {
         let named = exact(&by.version, &scheme);
-        error = error.hint(format!("choose: deploy-cli catch-up{} --to {named}", project.options));
+        error = error.hint(format!("choose: deploy-cli catch-up{options} --to {named}"));
     }
-    error
+    if survey.answers.values().all(Result::is_err) {
+        return error.hint(format!("`deploy-cli doctor{options}` says why no host answers"));
+    }
+    if served.iter().any(|by| is_adopted(&by.version)) {
+        let only = "an adopted version cannot be brought to other hosts";
+        return error.hint(format!("{only}; {}", deploys(project)));
+    }
+    if served.is_empty() { error.hint(deploys(project)) } else { error }
 }

@@ -120,11 +120,16 @@ pub(in crate::commands) async fn request(
     })
 }
 
+/// Whether `name` is that of a version that `adopt` found, and that only hosts have.
+pub(in crate::commands) fn is_adopted(name: &str) -> bool {
+    name.starts_with("adopted-")
+}
+
 /// The name of a version that is known to hosts only, where one is to be gone back to.
 fn adopted_name(wish: &Wish) -> Option<&str> {
     match &wish.version {
         Some(VersionRef::Named(name)) if wish.command == Command::Rollback => {
-            Some(name.as_str()).filter(|name| name.starts_with("adopted-"))
+            Some(name.as_str()).filter(|name| is_adopted(name))
         }
         _ => None,
     }
@@ -142,8 +147,9 @@ async fn adopted(
     let mut versions = good.map(|good| &good.release.version);
     let found = versions.find(|version| version.name.as_deref() == Some(name));
     found.cloned().ok_or_else(|| {
+        let options = &project.options;
         CommandError::refused(format!("{name:?}: no host has it"))
-            .hint("`deploy-cli status` shows what is live; `deploy-cli adopt` gave it its name")
+            .hint(format!("`deploy-cli status{options}` shows what is live"))
     })
 }
 
