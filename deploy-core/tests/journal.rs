@@ -231,18 +231,20 @@ fn a_newer_format_is_refused() {
 
 #[test]
 fn a_run_without_a_version_is_of_a_format_that_older_tools_refuse() {
-    for (command, word) in [
-        (Command::Run, "run"),
-        (Command::Service(Action::Start), "start"),
-        (Command::Service(Action::Stop), "stop"),
-        (Command::Service(Action::Restart), "restart"),
-        (Command::Service(Action::Reload), "reload"),
+    for (command, word, format) in [
+        (Command::Run, "run", 2),
+        (Command::Service(Action::Start), "start", 2),
+        (Command::Service(Action::Stop), "stop", 2),
+        (Command::Service(Action::Restart), "restart", 2),
+        (Command::Service(Action::Reload), "reload", 2),
+        (Command::Adopt, "adopt", 3),
     ] {
         let mut event = events().remove(0);
         let info = RunInfo { command, ..info(command.format()) };
         event.kind = EventKind::RunStarted { info };
         let line = serde_json::to_value(&event).unwrap();
-        assert_eq!((&line["info"]["command"], &line["info"]["format"]), (&word.into(), &2.into()));
+        let told = (&line["info"]["command"], &line["info"]["format"]);
+        assert_eq!(told, (&word.into(), &format.into()));
         assert_eq!(read(&written(&[event.clone()])).0, [event]);
     }
     for (work, word) in [

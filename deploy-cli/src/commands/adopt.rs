@@ -88,7 +88,7 @@ pub(crate) async fn cmd_adopt(context: &Context, args: &AdoptArgs) -> Result<Exi
         yes: args.yes,
         message: args.message.clone(),
         wait: args.wait,
-        ..Wish::new(Command::Run)
+        ..Wish::new(Command::Adopt)
     };
     let request = request(&project, groups, args.batch);
     let hold = match args.dry_run {
@@ -165,6 +165,6 @@ fn request(project: &Project, mut groups: Vec<Group>, batch: Option<BatchSize>) 
     PlanRequest {
         environment: project.loaded.environment.clone(),
         strategy: wire::strategy(&config.run),
-        ..PlanRequest::new(config.app.clone(), Goal::Run, groups)
+        ..PlanRequest::new(config.app.clone(), Goal::Adopt, groups)
     }
 }

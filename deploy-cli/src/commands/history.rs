@@ -84,7 +84,7 @@ pub(super) fn what(summary: &Summary) -> String {
     let command = match summary.info.as_ref().map(|info| info.command) {
         Some(Command::Rollback) => "rollback".to_owned(),
         Some(Command::Service(action)) => format!("service {action}"),
-        Some(Command::Run) => clipped(report::command(summary)),
+        Some(Command::Run | Command::Adopt) => clipped(report::command(summary)),
         Some(_) => "deploy".to_owned(),
         None => "?".to_owned(),
     };
@@ -110,7 +110,7 @@ fn outcome(summary: &Summary, past: &Past) -> String {
         Some(Exit::RolledBack) => "rolled back".into(),
         Some(Exit::Mixed) => match summary.info.as_ref().map(|info| info.command) {
             Some(Command::Service(_)) => "NOT WELL".into(),
-            Some(Command::Run) => "UNKNOWN".into(),
+            Some(Command::Run | Command::Adopt) => "UNKNOWN".into(),
             _ => "MIXED".into(),
         },
         Some(Exit::Interrupted) => "interrupted".into(),

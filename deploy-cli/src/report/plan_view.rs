@@ -80,11 +80,18 @@ fn diff_lines(plan: &Plan, ui: &Ui) -> Vec<String> {
     lines
 }
 
+/// `mockbase in beta: adopt /srv/mockbase`
+fn adoption(plan: &Plan, app: &str) -> String {
+    let does: Vec<&str> = plan.steps.iter().map(|step| step.does.as_str()).collect();
+    display::line(&format!("{app}: {}", does.join(", "))).into_owned()
+}
+
 fn heading(plan: &Plan) -> String {
     let app = &plan.app;
     let place = plan.environment.as_ref().map_or(String::new(), |env| format!(" in {env}"));
     let what = match (&plan.version, plan.direction) {
         _ if plan.purpose == Purpose::Run => format!("run on {app}{place}"),
+        _ if plan.purpose == Purpose::Adopt => adoption(plan, &format!("{app}{place}")),
         (Some(version), Direction::Forward) => {
             let name = display::line(version.name.as_deref().unwrap_or_default()).into_owned();
             format!("deploy {app}{place}: {name} ({})", version.id.short())
@@ -107,7 +114,7 @@ fn heading(plan: &Plan) -> String {
         Purpose::Operate(action) => {
             format!("{action} {app}{place} — {changes} of {hosts}{lost}")
         }
-        Purpose::Run => format!("{what} — {hosts}"),
+        Purpose::Run | Purpose::Adopt => format!("{what} — {hosts}"),
     }
 }
 
@@ -284,8 +291,12 @@ fn what_is_done(plan: &Plan, builds: &[(String, String)]) -> Vec<String> {
             table.row([stage.to_string(), format!("check {}", check.policy.name), asks]);
         }
     }
-    let stage = if plan.purpose == Purpose::Run { Stage::Run } else { Stage::Check };
-    steps(plan, StepMoment::AfterCheck, stage.as_str(), &mut table);
+    let stage = match plan.purpose {
+        Purpose::Run => Stage::Run.as_str(),
+        Purpose::Adopt => "adopt",
+        Purpose::Version | Purpose::Operate(_) => Stage::Check.as_str(),
+    };
+    steps(plan, StepMoment::AfterCheck, stage, &mut table);
     table.lines()
 }
 

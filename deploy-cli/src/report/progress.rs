@@ -86,7 +86,7 @@ impl Progress {
         self.back = plan.direction == Direction::Back;
         self.purpose = plan.purpose;
         self.acts = match plan.purpose {
-            Purpose::Run => plan.steps.len(),
+            Purpose::Run | Purpose::Adopt => plan.steps.len(),
             Purpose::Version | Purpose::Operate(_) => plan.restarts.len(),
         };
         for group in &plan.groups {
@@ -146,7 +146,7 @@ impl Progress {
     pub(super) fn well(&self) -> &'static str {
         match self.purpose {
             Purpose::Operate(Action::Stop) => "stopped",
-            Purpose::Run => "done",
+            Purpose::Run | Purpose::Adopt => "done",
             Purpose::Version if self.back => "back and healthy",
             Purpose::Version | Purpose::Operate(_) => "healthy",
         }

@@ -104,7 +104,7 @@ fn elsewhere(summary: &Summary, finish: &Finish, ui: &Ui) -> Vec<String> {
     let title = match purpose(summary) {
         _ if finish.running => "at work:".to_owned(),
         Purpose::Operate(_) => "not as wanted:".to_owned(),
-        Purpose::Run => "not done:".to_owned(),
+        Purpose::Run | Purpose::Adopt => "not done:".to_owned(),
         Purpose::Version if is_back(summary) => "not brought back:".to_owned(),
         Purpose::Version => "not on it:".to_owned(),
     };
@@ -137,7 +137,7 @@ fn serves(summary: &TargetSummary) -> String {
     let change = summary.change.as_ref();
     if change.is_some_and(|change| change.work == Work::Run) {
         let unknown = matches!(summary.end, Some(End::Unknown { .. }) | None);
-        let told = if unknown { "nobody knows how the command ended" } else { "" };
+        let told = if unknown { "nobody knows how it ended" } else { "" };
         return told.to_owned();
     }
     let planned = |release: Option<&deploy_core::model::Release>| match release {
@@ -182,7 +182,7 @@ fn next(summary: &Summary, finish: &Finish, ui: &Ui) -> Vec<String> {
         }
         _ => {}
     }
-    let is_command = purpose(summary) == Purpose::Run;
+    let is_command = purpose(summary).is_steps();
     if summary.exit == Some(Exit::RolledBack) || summary.breach.is_some() || is_command {
         let run = summary.info.as_ref().map_or("last", |info| info.run.as_str());
         lines.push(format!("what each host said: deploy-cli show{options} {run}"));

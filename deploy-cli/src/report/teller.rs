@@ -178,6 +178,7 @@ fn run_lines(kind: &EventKind, ui: &Ui) -> Vec<String> {
                     format!("planned: {action} on {moving} of {hosts}{lost}")
                 }
                 Purpose::Run => format!("planned: run on {hosts}"),
+                Purpose::Adopt => format!("planned: adoption of {hosts}"),
             }]
         }
         EventKind::SoakStarted { group, duration } => {

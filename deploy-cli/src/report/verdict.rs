@@ -25,6 +25,7 @@ pub(super) fn purpose(summary: &Summary) -> Purpose {
     match summary.info.as_ref().map(|info| info.command) {
         Some(Command::Service(action)) => Purpose::Operate(action),
         Some(Command::Run) => Purpose::Run,
+        Some(Command::Adopt) => Purpose::Adopt,
         _ => Purpose::Version,
     }
 }
@@ -39,11 +40,15 @@ fn past(action: Action) -> &'static str {
     }
 }
 
-/// What a run of a command ran, as its plan tells it: `run uptime`.
+/// What a run of a command ran, or an adoption did, as its plan tells it: `run uptime`.
 pub fn command(summary: &Summary) -> String {
     let steps = summary.plan.iter().flat_map(|plan| &plan.steps);
     let told: Vec<&str> = steps.map(|step| step.does.as_str()).collect();
-    if told.is_empty() { "run a command".to_owned() } else { told.join(", ") }
+    match purpose(summary) {
+        _ if !told.is_empty() => told.join(", "),
+        Purpose::Adopt => "adopt".to_owned(),
+        _ => "run a command".to_owned(),
+    }
 }
 
 /// The line that says how the run ended.
@@ -63,7 +68,7 @@ pub(super) fn verdict(summary: &Summary, finish: &Finish, ui: &Ui) -> String {
 fn subject(summary: &Summary) -> String {
     let told = match purpose(summary) {
         Purpose::Operate(action) => format!("{action} of {}", app(summary)),
-        Purpose::Run => command(summary),
+        Purpose::Run | Purpose::Adopt => command(summary),
         Purpose::Version => match summary.plan.as_ref().and_then(|plan| plan.version.as_ref()) {
             Some(version) => version.to_string(),
             None if is_back(summary) => "the last good versions".to_owned(),
@@ -80,7 +85,7 @@ fn app(summary: &Summary) -> String {
 fn complete(summary: &Summary) -> String {
     match purpose(summary) {
         Purpose::Operate(action) => format!("{} {}", past(action), app(summary)),
-        Purpose::Run => format!("{}: done", subject(summary)),
+        Purpose::Run | Purpose::Adopt => format!("{}: done", subject(summary)),
         Purpose::Version if is_back(summary) => format!("rolled back to {}", subject(summary)),
         Purpose::Version => format!("deployed {}", subject(summary)),
     }
@@ -93,7 +98,9 @@ fn incomplete(summary: &Summary) -> String {
     match purpose(summary) {
         Purpose::Operate(action) if counts.done == 0 => format!("{} nothing", past(action)),
         Purpose::Operate(_) => format!("{}, but not on {hosts}", complete(summary)),
-        Purpose::Run => format!("{}: not done on {hosts}", subject(summary)),
+        Purpose::Run | Purpose::Adopt => {
+            format!("{}: not done on {hosts}", subject(summary))
+        }
         // Every host has it; what failed is to mark that.
         Purpose::Version if missing == 0 => {
             format!("deployed {}; see the warnings, the next run finishes it", subject(summary))
@@ -108,7 +115,9 @@ fn mixed(summary: &Summary) -> String {
         Purpose::Operate(_) => {
             format!("{what}: a service is left DOWN, unhealthy or unknown; see below")
         }
-        Purpose::Run => format!("{what}: how it ended is NOT KNOWN on every host; see below"),
+        Purpose::Run | Purpose::Adopt => {
+            format!("{what}: how it ended is NOT KNOWN on every host; see below")
+        }
         Purpose::Version => format!("{what}: the fleet is MIXED; see below"),
     }
 }
@@ -134,7 +143,7 @@ pub(super) fn counts(summary: &Summary) -> String {
     let counts: Counts = summary.counts();
     let done = match purpose(summary) {
         Purpose::Operate(action) => past(action),
-        Purpose::Run | Purpose::Version => "done",
+        Purpose::Run | Purpose::Adopt | Purpose::Version => "done",
     };
     let parts = [
         (counts.deployed, if is_back(summary) { "brought back" } else { "deployed" }),

@@ -457,6 +457,24 @@ fn what_was_found_is_told_to_programs_too() {
 }
 
 #[test]
+fn an_adoption_is_no_run_of_a_command() {
+    let place = capistrano();
+    let path = "$PLACE/srv/app/current";
+    let ran = place.cli(&["adopt", "--yes"]).ends(0).never_says("run on mockbase");
+    ran.says(&format!("mockbase: adopt {path} — 1 host")).says(&format!("adopt {path}: done"));
+    place.cli(&["history"]).ends(0).says(&format!("adopt {path}"));
+    let events = place.cli(&["show", "--json"]).ends(0).stdout;
+    let events: Vec<serde_json::Value> =
+        events.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let started = events.iter().find(|event| event["event"] == "run-started").unwrap();
+    assert_eq!(started["info"]["command"], "adopt");
+    let planned = events.iter().find(|event| event["event"] == "planned").unwrap();
+    assert_eq!(planned["plan"]["purpose"], "adopt");
+    let ran = place.cli(&["adopt", "--undo", "--yes"]).ends(0);
+    ran.says(&format!("undo the adoption of {path}: done"));
+}
+
+#[test]
 fn a_clean_deploy_of_the_adopted_commit_is_another_release() {
     let place = place_of("deploy", &[("settings", "as committed\n")]);
     let live = place.path("srv/deploy");

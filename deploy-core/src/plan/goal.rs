@@ -19,6 +19,9 @@ pub enum Goal {
     Operate(Action),
     /// The steps of the backend, which hold a command, are run on all, group by group.
     Run,
+    /// The steps of the backend, which take over what another tool deployed or give it back, are
+    /// run on all, group by group.
+    Adopt,
 }
 
 impl Goal {
@@ -30,6 +33,7 @@ impl Goal {
             }
             Self::Operate(action) => Purpose::Operate(*action),
             Self::Run => Purpose::Run,
+            Self::Adopt => Purpose::Adopt,
         }
     }
 
@@ -44,7 +48,7 @@ impl Goal {
             Self::Deploy(version) | Self::RollBackTo(version) | Self::CatchUp(version) => {
                 Some(version)
             }
-            Self::RollBack | Self::Operate(_) | Self::Run => None,
+            Self::RollBack | Self::Operate(_) | Self::Run | Self::Adopt => None,
         }
     }
 
@@ -54,7 +58,7 @@ impl Goal {
             Self::Deploy(_) | Self::CatchUp(_) => group.gate.clone(),
             Self::Operate(action) if action.is_checked() => group.gate.clone(),
             Self::Operate(_) => Gate { soak: None, ..group.gate.clone() },
-            Self::RollBack | Self::RollBackTo(_) | Self::Run => Gate::default(),
+            Self::RollBack | Self::RollBackTo(_) | Self::Run | Self::Adopt => Gate::default(),
         }
     }
 }

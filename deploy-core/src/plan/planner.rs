@@ -221,7 +221,7 @@ fn plan_target(
     target: &Target,
     release: impl Fn(&Group, &Target, &Version) -> Result<Release, Failure>,
 ) -> Result<Change, Failure> {
-    if request.goal == Goal::Run {
+    if request.goal.purpose().is_steps() {
         return Ok(command(target));
     }
     let live = match survey.answers.get(target) {
@@ -250,7 +250,7 @@ fn plan_target(
             .find(|good| good.present && good.release.version.id == version.id)
             .map_or_else(|| release(group, target, version), |good| Ok(good.release.clone()))?,
         // The other goals are planned above.
-        Goal::RollBack | Goal::Operate(_) | Goal::Run => {
+        Goal::RollBack | Goal::Operate(_) | Goal::Run | Goal::Adopt => {
             where_a_rollback_goes(live).cloned().ok_or_else(|| {
                 let why = "no good version to go back to";
                 preflight(ErrorKind::NotFound, target, why, Some("deploy a version to it instead"))
@@ -354,7 +354,7 @@ fn warnings(plan: &Plan, survey: &Survey) -> Vec<String> {
                 .flat_map(|(at, live)| live.lacks.iter().map(move |lack| format!("{at}: {lack}")));
             warnings.extend(told);
         }
-        Purpose::Version | Purpose::Run => {}
+        Purpose::Version | Purpose::Run | Purpose::Adopt => {}
     }
     for (target, answer) in &survey.answers {
         let notes = answer.iter().flat_map(|live| &live.notes);

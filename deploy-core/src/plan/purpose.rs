@@ -14,6 +14,9 @@ pub enum Purpose {
     Version,
     /// A command is run on the targets. They are neither asked what they serve nor claimed.
     Run,
+    /// What another tool deployed on the targets is taken over, or given back. As with a command,
+    /// they are neither asked what they serve nor claimed by the engine: the step does that.
+    Adopt,
     /// The services of the targets are operated; what is served stays.
     #[serde(untagged)]
     Operate(Action),
@@ -23,5 +26,10 @@ impl Purpose {
     /// Whether targets are brought to a version.
     pub fn is_version(&self) -> bool {
         *self == Self::Version
+    }
+
+    /// Whether only the steps of the backend are run, on targets that the engine does not ask.
+    pub fn is_steps(&self) -> bool {
+        matches!(self, Self::Run | Self::Adopt)
     }
 }

@@ -248,6 +248,8 @@ pub enum Command {
     Rollback,
     /// Runs a command on the targets.
     Run,
+    /// Takes over what another tool deployed, or gives it back.
+    Adopt,
     /// Operates the targets' services.
     #[serde(untagged)]
     Service(Action),
@@ -259,6 +261,7 @@ impl Command {
         match self {
             Self::Deploy | Self::Rollback => 1,
             Self::Run | Self::Service(_) => 2,
+            Self::Adopt => 3,
         }
     }
 }

@@ -11,7 +11,8 @@ use super::{Event, EventKind, ObserveError, Observer};
 /// misread a newer journal; new kinds of events and new fields do not raise it.
 ///
 /// 1: deploys and rollbacks. 2: runs that operate services, and runs of a command.
-pub const FORMAT: u32 = 2;
+/// 3: runs that take over what another tool deployed.
+pub const FORMAT: u32 = 3;
 
 /// The longest line that a reader takes: the plan of a very large fleet fits; a hostile file of one
 /// endless line does not fill the memory.

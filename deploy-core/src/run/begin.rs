@@ -143,7 +143,7 @@ impl Run {
     async fn make(&mut self, request: &PlanRequest) -> Result<(Plan, Survey), Refusal> {
         self.pipeline.refuse_impossible(request)?;
         let survey = match request.goal {
-            Goal::Run => Survey::default(),
+            Goal::Run | Goal::Adopt => Survey::default(),
             _ => self.connect(request).await?,
         };
         let mut signals = self.stop.watch();

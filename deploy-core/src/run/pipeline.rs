@@ -232,7 +232,7 @@ impl Pipeline {
         self.refuse_impossible(request)?;
         let strategy = &request.strategy;
         let survey = match request.goal {
-            Goal::Run => Survey::default(),
+            Goal::Run | Goal::Adopt => Survey::default(),
             _ => {
                 let (timeouts, retry) = (&strategy.timeouts, &strategy.retry);
                 self.survey(&request.groups, timeouts, retry, as_run, who, cancel).await

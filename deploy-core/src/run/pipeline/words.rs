@@ -28,7 +28,7 @@ pub(super) fn fill_in<'a>(plan: &mut Plan, backend: impl Fn(&GroupName) -> &'a A
     let steps = match plan.purpose {
         Purpose::Version => plan.direction == Direction::Forward,
         Purpose::Operate(_) => false,
-        Purpose::Run => true,
+        Purpose::Run | Purpose::Adopt => true,
     };
     if plan.steps.is_empty() && steps {
         plan.steps = backends.iter().flat_map(|backend| &backend.steps).map(step).collect();
@@ -42,7 +42,7 @@ fn restarts(purpose: Purpose, backend: &Backend) -> Vec<String> {
         Purpose::Operate(action) => {
             backend.operators.iter().filter_map(|one| one.describe_action(action).ok()).collect()
         }
-        Purpose::Run => Vec::new(),
+        Purpose::Run | Purpose::Adopt => Vec::new(),
     }
 }
 
@@ -50,7 +50,7 @@ fn is_asked(purpose: Purpose, check: &OwnedCheck) -> bool {
     match purpose {
         Purpose::Version => true,
         Purpose::Operate(action) => action.is_checked() && check.policy.stage == Stage::Check,
-        Purpose::Run => false,
+        Purpose::Run | Purpose::Adopt => false,
     }
 }
 

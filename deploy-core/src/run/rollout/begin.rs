@@ -47,7 +47,9 @@ impl Rollout {
                 let name = &self.groups[group].name;
                 let what = match self.purpose {
                     Purpose::Version => "can be deployed to",
-                    Purpose::Operate(_) | Purpose::Run => "can be reached and held",
+                    Purpose::Operate(_) | Purpose::Run | Purpose::Adopt => {
+                        "can be reached and held"
+                    }
                 };
                 let reason = format!("group {name}: none of its targets {what}");
                 self.breach(Some(group), reason, out);

@@ -76,15 +76,15 @@ impl Rollout {
         }
         let left_ill = self.slots.iter().any(|slot| match (&slot.end, self.purpose) {
             (Some(End::Unknown { .. }), _) => true,
-            // A command that failed says so by itself: that is an answer.
-            (_, Purpose::Run) => false,
+            // A command that failed says so by itself: that is an answer. So does an adoption.
+            (_, Purpose::Run | Purpose::Adopt) => false,
             (Some(end), _) => slot.touched && end.is_failure(),
             (None, _) => false,
         });
         if left_ill {
             return Exit::Mixed;
         }
-        if self.breach.is_some() && !touched && self.purpose != Purpose::Run {
+        if self.breach.is_some() && !touched && !self.purpose.is_steps() {
             return Exit::Refused;
         }
         if ends().all(End::is_success) { Exit::Complete } else { Exit::Incomplete }

@@ -167,11 +167,13 @@ impl Rollout {
 
     /// A group in which nobody ended well has failed, whatever its budget (rule 6).
     fn has_failed(&mut self, group: usize, out: &mut Vec<Decision>) -> bool {
-        if self.groups[group].well == 0 && self.purpose != Purpose::Run {
+        if self.groups[group].well == 0 && !self.purpose.is_steps() {
             let name = &self.groups[group].name;
             let what = match self.purpose {
                 Purpose::Operate(action) => format!("did the {action}"),
-                Purpose::Version | Purpose::Run => "is healthy on the version".to_owned(),
+                Purpose::Version | Purpose::Run | Purpose::Adopt => {
+                    "is healthy on the version".to_owned()
+                }
             };
             let reason = format!("group {name}: none of its targets {what}");
             self.breach(Some(group), reason, out);
