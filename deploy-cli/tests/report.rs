@@ -14,10 +14,13 @@ use deploy_core::{
         App, DateTags, Gate, GroupName, Release, ReleaseId, Scheme, Target, Version, VersionId,
     },
     plan::{
-        Allowance, Change, CheckPolicy, Direction, Lost, Plan, PlannedCheck, PlannedGroup, Stage,
-        Strategy, Transition, Work,
+        Allowance, Change, CheckPolicy, Direction, Lost, Plan, PlannedCheck, PlannedGroup,
+        PlannedStep, Stage, StepMoment, StepPlace, StepPolicy, Strategy, Transition, Work,
     },
-    record::{Command, End, Event, EventKind, Exit, Failure, RunId, RunInfo, Served, Summary},
+    record::{
+        Command, End, Event, EventKind, Exit, Failure, RunId, RunInfo, Served, StageOutcome,
+        StopCause, Summary,
+    },
 };
 
 fn release(number: u8) -> Release {
@@ -166,6 +169,77 @@ fn summary(kinds: Vec<EventKind>) -> Summary {
     Summary::of(&events)
 }
 
+fn finish() -> Finish {
+    Finish {
+        scheme: Scheme::Date(DateTags { prefix: "release".into() }),
+        options: " --env beta".into(),
+        allowed: " --allow-downgrade".into(),
+        narrowed: false,
+        running: false,
+    }
+}
+
+#[test]
+fn a_summary_of_a_stopped_run_says_what_ran_and_what_is_left() {
+    let mut plan = plan();
+    plan.steps = vec![PlannedStep {
+        policy: StepPolicy {
+            name: "migrate".into(),
+            moment: StepMoment::BeforePromote,
+            place: StepPlace::Each,
+            group: None,
+            timeout: Duration::from_secs(60),
+        },
+        does: "run bin/migrate".into(),
+    }];
+    let stage = |host: &str, stage, detail: Option<&str>| EventKind::StageFinished {
+        target: target(host),
+        stage,
+        detail: detail.map(str::to_owned),
+        rolling_back: false,
+        outcome: StageOutcome::Done,
+    };
+    let ended = |host: &str, end| EventKind::TargetFinished { target: target(host), end };
+    let stopped = failure(Stage::Restart, ErrorKind::Cancelled, "restart", "the run was stopped");
+    let served = Served::Release { release: release(2) };
+    let summary = summary(vec![
+        EventKind::Planned { plan: Box::new(plan) },
+        stage("h2", Stage::Promote, Some("migrate")),
+        stage("h2", Stage::Promote, None),
+        stage("h3", Stage::Promote, Some("migrate")),
+        stage("h6", Stage::Fetch, Some("unpacked")),
+        EventKind::StopRequested { cause: StopCause::Interrupt },
+        ended("h1", End::Deployed),
+        ended("h2", End::Failed { failure: stopped, served }),
+        ended("h3", End::NotAttempted),
+        ended("h4", End::NotAttempted),
+        ended("h6", End::NotAttempted),
+        EventKind::RunFinished { exit: Exit::Interrupted, reason: None },
+    ]);
+    let lines = summary_lines(&summary, &finish(), 12, &ui()).join("\n");
+    insta::assert_snapshot!(lines, @"
+    release/2026-01-02/1: interrupted  (1m50s, exit 130)
+      6 hosts: 1 deployed, 1 failed, 3 not attempted, 1 not ended
+
+    1 host: restart: the run was stopped
+        on h2
+
+    not on it:
+      h2  failed in restart                    serves release/2026-01-02/1
+      h3  not attempted, but step migrate ran  serves release/2026-01-03/1
+      h6  not attempted                        serves nothing
+      h5  not ended                            `deploy-cli status` asks what it serves
+
+    on it, but not done with:
+      h1  deployed, not marked good: the run did not come to its end
+      h4  serves it already, not checked
+
+    what they serve now: deploy-cli status --env beta
+    finish the rest:     deploy-cli deploy --env beta release/2026-01-02/1 --hosts h1,h2,h3,h6,h5 --allow-downgrade
+    go back:             deploy-cli rollback --env beta --hosts h1,h2
+    ");
+}
+
 #[test]
 fn a_summary_says_what_each_host_serves_and_what_finishes_the_rest() {
     let info = RunInfo {
@@ -213,14 +287,7 @@ fn a_summary_says_what_each_host_serves_and_what_finishes_the_rest() {
         ),
         EventKind::RunFinished { exit: Exit::Mixed, reason: None },
     ]);
-    let finish = Finish {
-        scheme: Scheme::Date(DateTags { prefix: "release".into() }),
-        options: " --env beta".into(),
-        allowed: " --allow-downgrade".into(),
-        narrowed: false,
-        running: false,
-    };
-    let lines = summary_lines(&summary, &finish, 12, &ui()).join("\n");
+    let lines = summary_lines(&summary, &finish(), 12, &ui()).join("\n");
     insta::assert_snapshot!(lines, @r#"
     release/2026-01-02/1: the fleet is MIXED; see below  (run 20260101-120000-0000, 1m20s, exit 4)
       6 hosts: 1 deployed, 1 unchanged, 2 failed, 1 unreachable, 1 unknown
@@ -243,7 +310,11 @@ fn a_summary_says_what_each_host_serves_and_what_finishes_the_rest() {
       h6  unknown          serves release/2026-01-01/1 or release/2026-01-02/1
       h5  unreachable      last known: release/2026-01-01/1
 
+    on it, but not done with:
+      h1  deployed, not marked good: the run did not come to its end
+
     what they serve now: deploy-cli status --env beta
-    finish the rest:     deploy-cli deploy --env beta release/2026-01-02/1 --hosts h2,h3,h6,h5 --allow-downgrade
+    finish the rest:     deploy-cli deploy --env beta release/2026-01-02/1 --hosts h1,h2,h3,h6,h5 --allow-downgrade
+    go back:             deploy-cli rollback --env beta --hosts h1
     "#);
 }

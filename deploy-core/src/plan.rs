@@ -195,6 +195,13 @@ pub struct PlannedStep {
     pub does: String,
 }
 
+impl PlannedGroup {
+    /// Whether it has a target to which something is done.
+    fn changes_something(&self) -> bool {
+        self.batches.iter().flatten().any(|change| change.work != Work::Nothing)
+    }
+}
+
 impl Plan {
     /// All changes with their groups, in the order in which they start.
     pub fn changes(&self) -> impl Iterator<Item = (&PlannedGroup, &Change)> {
@@ -215,6 +222,22 @@ impl Plan {
     /// Whether running it would change no target.
     pub fn is_idle(&self) -> bool {
         self.changes().all(|(_, change)| change.work == Work::Nothing)
+    }
+
+    /// Whether the deployer is asked after the group of this number, from 0: where that is wanted,
+    /// where another group follows, and where this one or one of those has anything to change.
+    pub fn asks_after(&self, group: usize) -> bool {
+        let rest = self.groups.get(group..).unwrap_or_default();
+        let asks = rest.len() > 1 && rest.first().is_some_and(|group| group.gate.ask);
+        asks && rest.iter().any(PlannedGroup::changes_something)
+    }
+
+    /// Whether targets are watched after the group of this number, from 0: only those are that were
+    /// changed by then.
+    pub fn watches_after(&self, group: usize) -> bool {
+        let done = self.groups.get(..=group).unwrap_or_default();
+        let watches = done.last().is_some_and(|group| group.gate.soak.is_some());
+        watches && done.iter().any(PlannedGroup::changes_something)
     }
 
     /// The plan that undoes this one: each change inverted, last first, all at once.

@@ -27,8 +27,8 @@ use crate::{
 /// Bring the hosts that are behind to the version that the others serve, and touch nobody else
 ///
 /// Which version that is, the record of runs says: the last that was deployed and not gone back
-/// from. More than half of the healthy hosts have to serve it, else nothing is done, and you are
-/// told how to choose. New hosts, repaired ones and those that a deploy could not reach are brought
+/// from. A healthy host has to serve it, and no other version may be served by more, else nothing is
+/// done, and you are told how to choose. New hosts, repaired ones and those that a deploy could not reach are brought
 /// to it in groups and batches, checked, as by a deploy. Hosts that cannot be reached are named
 /// (exit code 6), and count in no budget.
 #[derive(Debug, Args)]

@@ -115,7 +115,9 @@ hosts = ["host1.example.org"]
 # Ask before the next group.
 pause = "ask"
 
-# Then the rest: so many at once, and so many may fail. Or hosts_file = "targets", one host a line.
+# Then the rest: so many at once, and so many may fail, or be out of reach. Percents of hosts are
+# rounded down: 10% of fewer than 10 hosts is none; write a number, such as 1, to allow some.
+# Or hosts_file = "targets", one host a line.
 [[group]]
 name = "default"
 hosts = ["host[2-4].example.org"]

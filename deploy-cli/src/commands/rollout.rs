@@ -137,6 +137,7 @@ async fn drive(
         }
     };
     if !confirmed(context, project, &plan, deployer).await {
+        deployer.screen.close();
         stop.request(StopCause::GateRefused);
     }
     begun.execute(plan).await
@@ -157,7 +158,11 @@ async fn confirmed(context: &Context, project: &Project, plan: &Plan, deployer: 
     }
     tokio::select! {
         answer = deployer.confirm("Go on?", false) => answer == Some(true),
-        () = crate::signals::ended() => false,
+        () = crate::signals::ended() => {
+            // The question stands without its line break.
+            context.ui.error_line("");
+            false
+        }
     }
 }
 

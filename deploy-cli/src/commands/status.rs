@@ -18,7 +18,7 @@ use crate::{
     context::{Context, Project},
     display,
     error::CommandError,
-    report::{escape_json, names},
+    report::{escape_json, exact, names, quoted},
     state,
     table::Table,
     time,
@@ -61,6 +61,7 @@ pub(crate) async fn cmd_status(context: &Context, args: &StatusArgs) -> Result<E
         }
         let at_work = holder.and_then(|holder| holder.run);
         show(context, &groups, &survey, (&services, at_work.as_ref()));
+        tell_cures(context, &project, &survey, at_work.as_ref());
     }
     Ok(if silent > 0 { Exit::Incomplete } else { Exit::Complete })
 }
@@ -153,9 +154,7 @@ fn show(
 fn live_notes(live: &Live, at_work: Option<&RunId>) -> Vec<String> {
     let mut notes = Vec::new();
     let ours = live.claim.as_ref().is_some_and(|claim| at_work == Some(&claim.run));
-    if let Some(serving) = &live.serving
-        && !live.is_good(&serving.release)
-    {
+    if is_unfinished(live) {
         notes.push(if ours {
             "at work: not known to be good yet".to_owned()
         } else {
@@ -170,9 +169,34 @@ fn live_notes(live: &Live, at_work: Option<&RunId>) -> Vec<String> {
     notes
 }
 
+fn is_unfinished(live: &Live) -> bool {
+    live.serving.as_ref().is_some_and(|serving| !live.is_good(&serving.release))
+}
+
+/// The commands that finish deploys which never came to their end: one for each version.
+fn tell_cures(context: &Context, project: &Project, survey: &Survey, at_work: Option<&RunId>) {
+    let scheme = wire::scheme(&project.loaded.config.version);
+    let mut left: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    for (target, answer) in &survey.answers {
+        let Ok(live) = answer else { continue };
+        let ours = live.claim.as_ref().is_some_and(|claim| at_work == Some(&claim.run));
+        let adopted = |name: &String| super::rollout::is_adopted(name);
+        let release = live.release().filter(|_| is_unfinished(live) && !ours);
+        if let Some(release) = release.filter(|of| !of.version.name.as_ref().is_some_and(adopted)) {
+            left.entry(exact(&release.version, &scheme)).or_default().push(target.as_str());
+        }
+    }
+    for (version, targets) in left {
+        let (options, hosts) = (&project.options, quoted(&targets.join(",")));
+        let line = format!("hint: finish it: deploy-cli deploy{options} {version} --hosts {hosts}");
+        context.ui.error_line(&line);
+    }
+}
+
 /// What it serves, since when and by whom.
 fn serving(live: &Live) -> [String; 3] {
     match &live.serving {
+        None if live.foreign => ["not ours".into(), String::new(), String::new()],
         None => ["nothing".into(), String::new(), String::new()],
         Some(serving) => [
             serving.release.version.to_string(),

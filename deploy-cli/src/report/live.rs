@@ -46,6 +46,7 @@ pub struct LiveReporter {
 pub struct Screen {
     bars: MultiProgress,
     asking: Arc<AtomicBool>,
+    closed: Arc<AtomicBool>,
 }
 
 /// Nothing is drawn while it lives.
@@ -56,7 +57,11 @@ pub struct Quiet(Screen);
 impl Screen {
     /// Standard error.
     pub fn new() -> Self {
-        Self { bars: MultiProgress::with_draw_target(target()), asking: Arc::default() }
+        Self {
+            bars: MultiProgress::with_draw_target(target()),
+            asking: Arc::default(),
+            closed: Arc::default(),
+        }
     }
 
     /// Takes the bars away until the answer is there. Lines are still told meanwhile: whoever
@@ -68,6 +73,13 @@ impl Screen {
         Quiet(self.clone())
     }
 
+    /// Takes the bars away for good: the run ends without doing anything. Lines are still told.
+    pub fn close(&self) {
+        let _ = self.bars.clear();
+        self.bars.set_draw_target(ProgressDrawTarget::hidden());
+        self.closed.store(true, Ordering::SeqCst);
+    }
+
     /// Takes the bars away while `print` writes.
     pub fn aside<T>(&self, print: impl FnOnce() -> T) -> T {
         self.bars.suspend(print)
@@ -76,6 +88,8 @@ impl Screen {
     fn say(&self, ui: &Ui, line: &str) {
         if self.asking.load(Ordering::SeqCst) {
             ui.error_line(&format!("\n{line}"));
+        } else if self.closed.load(Ordering::SeqCst) {
+            ui.error_line(line);
         } else {
             // A terminal that is gone is no failure of the run.
             let _ = self.bars.println(line);

@@ -23,9 +23,10 @@ const DIFFS: usize = 20;
 /// command: they make the release, and so belong to no plan.
 pub fn plan_lines(plan: &Plan, builds: &[(String, String)], ui: &Ui) -> Vec<String> {
     let mut lines = vec![ui.paint(ui.strong(), &heading(plan))];
-    for group in &plan.groups {
+    for (number, group) in plan.groups.iter().enumerate() {
         lines.push(String::new());
         lines.extend(group_lines(plan, group, ui));
+        lines.extend(gate(plan, number, &group.gate));
     }
     for transition in &plan.transitions {
         lines.push(String::new());
@@ -156,9 +157,6 @@ fn group_lines(plan: &Plan, group: &PlannedGroup, ui: &Ui) -> Vec<String> {
         );
         lines.push(ui.paint(ui.bad(), &line));
     }
-    if let Some(gate) = gate(&group.gate) {
-        lines.push(format!("  then: {gate}"));
-    }
     lines
 }
 
@@ -266,15 +264,21 @@ fn transition_lines(plan: &Plan, transition: &Transition, ui: &Ui) -> Vec<String
     lines
 }
 
-/// Steps, checks and restarts, in the order in which a host meets them.
+/// Steps, checks and restarts, in the order in which a host meets them; only what some host meets. One
+/// to which nothing is done is only checked.
 fn what_is_done(plan: &Plan, builds: &[(String, String)]) -> Vec<String> {
     let mut table = Table::default();
-    if plan.direction == Direction::Forward && plan.purpose.is_version() {
+    let (idle, is_version) = (plan.is_idle(), plan.purpose.is_version());
+    let moves = !is_version || plan.changes().any(|(_, change)| change.work == Work::Move);
+    if plan.direction == Direction::Forward && is_version && moves {
         for (name, command) in builds {
             table.row(["fetch".into(), format!("step {name}"), format!("run {command}")]);
         }
     }
     for stage in [Stage::Fetch, Stage::Promote, Stage::Restart, Stage::Check] {
+        if (idle && stage != Stage::Check) || (!moves && stage == Stage::Promote) {
+            continue;
+        }
         match stage {
             Stage::Promote => steps(plan, StepMoment::BeforePromote, "promote", &mut table),
             Stage::Restart => {
@@ -296,7 +300,9 @@ fn what_is_done(plan: &Plan, builds: &[(String, String)]) -> Vec<String> {
         Purpose::Adopt => "adopt",
         Purpose::Version | Purpose::Operate(_) => Stage::Check.as_str(),
     };
-    steps(plan, StepMoment::AfterCheck, stage, &mut table);
+    if !idle {
+        steps(plan, StepMoment::AfterCheck, stage, &mut table);
+    }
     table.lines()
 }
 
@@ -313,13 +319,15 @@ fn only(group: Option<&GroupName>) -> String {
     group.map_or(String::new(), |group| format!(", only {group}"))
 }
 
-fn gate(gate: &Gate) -> Option<String> {
+/// What comes between a group and the next, where anything does.
+fn gate(plan: &Plan, group: usize, gate: &Gate) -> Option<String> {
     let soak = gate
         .soak
+        .filter(|_| plan.watches_after(group))
         .map(|soak| format!("watch for {}, checks every {}", short(soak), short(gate.interval)));
-    let ask = gate.ask.then(|| "ask".to_owned());
+    let ask = plan.asks_after(group).then(|| "ask".to_owned());
     let both: Vec<String> = soak.into_iter().chain(ask).collect();
-    (!both.is_empty()).then(|| both.join(", then "))
+    (!both.is_empty()).then(|| format!("  then: {}", both.join(", then ")))
 }
 
 /// `1 host`, `2 hosts`.

@@ -1,21 +1,19 @@
 //! What a run came to, for a stranger to understand (rule 18).
 
 use deploy_core::{
-    model::{Scheme, Version},
+    model::Scheme,
     plan::{Purpose, Stage, Work},
-    record::{Cluster, End, Exit, Served, Summary, TargetSummary},
+    record::{Cluster, End, Served, Summary, TargetSummary},
 };
 
 use super::{
     failure,
+    next_step::next,
     plan_view::count,
     teller::{names, stage_name},
     verdict::{counts, is_back, purpose, verdict},
 };
-use crate::{display, hosts::Ended, table::Table, ui::Ui};
-
-/// The most hosts that are named in the command that finishes the rest.
-const NAMED: usize = 10;
+use crate::{display, table::Table, ui::Ui};
 
 /// What is needed to write the command that finishes the rest.
 #[derive(Debug, Clone)]
@@ -81,36 +79,69 @@ fn common(cluster: &Cluster) -> String {
     }
 }
 
-/// What each host serves that is not where it should be.
+/// What each host serves that is not where it should be, or with which the run is not done.
 fn elsewhere(summary: &Summary, finish: &Finish, ui: &Ui) -> Vec<String> {
-    let mut table = Table::default();
+    let (mut off, mut on) = (Table::default(), Table::default());
     for (target, ended) in summary.in_order() {
+        if let Some(told) = on_it(summary, ended).filter(|_| !finish.running) {
+            on.row([target.to_string(), told.to_owned()]);
+            continue;
+        }
         match &ended.end {
             Some(end) if end.is_success() => {}
             Some(end) => {
                 let told = how_it_ended(end, purpose(summary));
-                table.row([target.to_string(), told, serves(ended)]);
+                off.row([target.to_string(), told + &steps_run(ended), serves(ended)]);
             }
             None if finish.running => {
-                table.row([target.to_string(), at(ended), String::new()]);
+                off.row([target.to_string(), at(ended), String::new()]);
             }
-            None => table.row([target.to_string(), "not ended".to_owned(), serves(ended)]),
+            None => off.row([target.to_string(), "not ended".to_owned(), serves(ended)]),
         }
     }
-    let rows = table.lines();
-    if rows.is_empty() {
-        return Vec::new();
-    }
     let title = match purpose(summary) {
-        _ if finish.running => "at work:".to_owned(),
-        Purpose::Operate(_) => "not as wanted:".to_owned(),
-        Purpose::Run | Purpose::Adopt => "not done:".to_owned(),
-        Purpose::Version if is_back(summary) => "not brought back:".to_owned(),
-        Purpose::Version => "not on it:".to_owned(),
+        _ if finish.running => "at work:",
+        Purpose::Operate(_) => "not as wanted:",
+        Purpose::Run | Purpose::Adopt => "not done:",
+        Purpose::Version if is_back(summary) => "not brought back:",
+        Purpose::Version => "not on it:",
     };
-    let mut lines = vec![String::new(), ui.paint(ui.strong(), &title)];
-    lines.extend(rows.into_iter().map(|row| format!("  {row}")));
+    let mut lines = Vec::new();
+    for (title, rows) in [(title, off.lines()), ("on it, but not done with:", on.lines())] {
+        if !rows.is_empty() {
+            lines.extend([String::new(), ui.paint(ui.strong(), title)]);
+            lines.extend(rows.into_iter().map(|row| format!("  {row}")));
+        }
+    }
     lines
+}
+
+/// What is missing on a target that serves what it should.
+fn on_it(summary: &Summary, target: &TargetSummary) -> Option<&'static str> {
+    let change = target.change.as_ref().filter(|_| purpose(summary) == Purpose::Version)?;
+    match (&target.end, change.work) {
+        (Some(End::Deployed), _) if summary.is_left(target) => {
+            Some("deployed, not marked good: the run did not come to its end")
+        }
+        (Some(End::NotAttempted), _) if change.to.is_none() => None,
+        (Some(End::NotAttempted), Work::Nothing) => Some("serves it already, not checked"),
+        (Some(End::NotAttempted), Work::Confirm) if change.back != change.to => {
+            Some("serves it already, not known to be good")
+        }
+        (Some(End::NotAttempted), Work::Confirm) => Some("serves it already, not done again"),
+        _ => None,
+    }
+}
+
+/// The app's own steps that ran on a target which was not touched.
+fn steps_run(target: &TargetSummary) -> String {
+    match (&target.end, target.ran.as_slice()) {
+        (Some(End::NotAttempted), [_, ..]) => {
+            let steps = if target.ran.len() == 1 { "step" } else { "steps" };
+            format!(", but {steps} {} ran", target.ran.join(", "))
+        }
+        _ => String::new(),
+    }
 }
 
 /// How a target ended; what failed of an operation is told by the operation's name.
@@ -161,126 +192,5 @@ fn serves(summary: &TargetSummary) -> String {
         }
         Some(End::Deployed | End::Unchanged | End::Done) => String::new(),
         None => "`deploy-cli status` asks what it serves".to_owned(),
-    }
-}
-
-/// What to do next: the one command that finishes the rest, or where to look first.
-fn next(summary: &Summary, finish: &Finish, ui: &Ui) -> Vec<String> {
-    let refused = summary.exit == Some(Exit::Refused);
-    if summary.unfinished().is_empty() || summary.plan.is_none() || refused || finish.running {
-        return Vec::new();
-    }
-    let options = &finish.options;
-    let mut lines = vec![String::new()];
-    let uncertain = summary.counts().unknown + summary.counts().open > 0;
-    match purpose(summary) {
-        Purpose::Operate(_) if uncertain || summary.exit == Some(Exit::Mixed) => {
-            lines.push(format!("how they are now:    deploy-cli service status{options}"));
-        }
-        Purpose::Version if uncertain => {
-            lines.push(format!("what they serve now: deploy-cli status{options}"));
-        }
-        _ => {}
-    }
-    let is_command = purpose(summary).is_steps();
-    if summary.exit == Some(Exit::RolledBack) || summary.breach.is_some() || is_command {
-        let run = summary.info.as_ref().map_or("last", |info| info.run.as_str());
-        lines.push(format!("what each host said: deploy-cli show{options} {run}"));
-    } else {
-        let command = finishing(summary, finish);
-        let counts = summary.counts();
-        let begun = counts.deployed + counts.unchanged + counts.done > 0;
-        let label = if begun { "finish the rest:     " } else { "to do it after all:  " };
-        lines.push(format!("{label}{}", ui.paint(ui.strong(), &command)));
-    }
-    lines
-}
-
-/// The one command, with the exact version, that finishes the rest.
-fn finishing(summary: &Summary, finish: &Finish) -> String {
-    let unfinished = summary.unfinished();
-    let command = match purpose(summary) {
-        Purpose::Operate(action) => format!("service {action}"),
-        _ if is_back(summary) => "rollback".to_owned(),
-        _ => "deploy".to_owned(),
-    };
-    let version = summary.plan.as_ref().and_then(|plan| plan.version.as_ref());
-    let version =
-        version.map_or(String::new(), |version| format!(" {}", exact(version, &finish.scheme)));
-    let hosts = match unfinished.len() {
-        number if number == summary.targets.len() && !finish.narrowed => String::new(),
-        number if number <= NAMED => {
-            let names: Vec<&str> = unfinished.iter().map(|target| target.as_str()).collect();
-            format!(" --hosts {}", quoted(&names.join(",")))
-        }
-        _ => {
-            let run = summary.info.as_ref().map_or("last", |info| info.run.as_str());
-            format!(" --hosts @{run}/{}", Ended::Unfinished)
-        }
-    };
-    let (options, allowed) = (&finish.options, &finish.allowed);
-    format!("deploy-cli {command}{options}{version}{hosts}{allowed}")
-}
-
-/// The name by which exactly this version is found again: its tag, where that is plain, else its
-/// id.
-pub fn exact(version: &Version, scheme: &Scheme) -> String {
-    let plain =
-        |name: &str| name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._/+-".contains(&b));
-    match &version.name {
-        Some(name)
-            if *scheme != Scheme::Any
-                && scheme.matches(name)
-                && plain(name)
-                && !name.starts_with('-') =>
-        {
-            name.clone()
-        }
-        _ => version.id.as_str().to_owned(),
-    }
-}
-
-/// A word for a shell, quoted where it must be.
-pub fn quoted(text: &str) -> String {
-    let plain = |b: u8| b.is_ascii_alphanumeric() || b"._/+-,@:".contains(&b);
-    if text.bytes().all(plain) {
-        text.to_owned()
-    } else {
-        format!("'{}'", display::line(text).replace('\'', "'\\''"))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use deploy_core::model::{DateTags, Target, VersionId};
-
-    use super::*;
-
-    fn version(name: Option<&str>) -> Version {
-        Version { id: VersionId::new("0123456789abcdef").unwrap(), name: name.map(str::to_owned) }
-    }
-
-    #[test]
-    fn only_a_plain_tag_of_the_scheme_is_exact() {
-        let dates = Scheme::Date(DateTags { prefix: "release".into() });
-        let tag = "release/2026-01-01/1";
-        assert_eq!(exact(&version(Some(tag)), &dates), tag);
-        assert_eq!(exact(&version(Some("main")), &dates), "0123456789abcdef");
-        assert_eq!(exact(&version(None), &dates), "0123456789abcdef");
-        let any = Scheme::Any;
-        for name in ["main", "v1", "$(reboot)", "-x", "a b"] {
-            assert_eq!(exact(&version(Some(name)), &any), "0123456789abcdef", "{name}");
-        }
-    }
-
-    #[test]
-    fn hosts_are_named_up_to_a_number_and_quoted_for_a_shell() {
-        let targets: Vec<Target> =
-            (1..=12).map(|number| Target::new(format!("h{number}")).unwrap()).collect();
-        assert_eq!(names(&targets[..2]), "h1, h2");
-        assert!(names(&targets).ends_with("h10 and 2 more"));
-        assert_eq!(quoted("h1,h2"), "h1,h2");
-        assert_eq!(quoted("web*,!h1"), "'web*,!h1'");
-        assert_eq!(quoted("it's"), "'it'\\''s'");
     }
 }

@@ -214,3 +214,32 @@ fn steps_run_where_and_when_they_say() {
     assert!([1, 3].contains(&ran.code), "{}", ran.all());
     assert_eq!(place.live(), "one", "a once-step that failed stops the run before the switch");
 }
+
+#[test]
+fn a_plan_without_a_change_names_only_what_is_done() {
+    let place = Place::bare();
+    place.configure(
+        "[[step]]\nname = \"migrate\"\nstage = \"before-promote\"\ncommand = \"true\"\n",
+    );
+    place.version(1, "one");
+    place.cli(&["plan"]).ends(0).says("step migrate").says("restart  ");
+    place.cli(&["deploy"]).ends(0);
+    place
+        .cli(&["plan"])
+        .ends(0)
+        .says("(unchanged)")
+        .says("check  check answers")
+        .never_says("migrate")
+        .never_says("restart");
+    // Once more, without another version: it is restarted, and nothing is built or switched.
+    place.cli(&["plan", "--redeploy"]).ends(0).says("restart  ").never_says("migrate");
+}
+
+#[test]
+fn what_another_tool_put_there_is_not_called_nothing() {
+    let place = Place::new();
+    place.cli(&["status"]).ends(0).says("nothing");
+    std::fs::create_dir(place.path("srv/deploy")).unwrap();
+    let status = place.cli(&["status"]).ends(0).says("not ours").says("is a plain directory");
+    status.never_says("nothing");
+}

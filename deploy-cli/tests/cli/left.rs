@@ -84,6 +84,44 @@ fn a_long_list_of_what_is_left_is_named_by_its_run() {
 }
 
 #[test]
+fn a_deploy_that_hosts_keep_back_says_how_to_do_without_them() {
+    let place = with_nobodies("no[1-2].invalid");
+    place.reconfigure("max_failures = \"100%\"", "max_failures = 0");
+    place.version(2, "two");
+    place
+        .cli(&["deploy"])
+        .ends(1)
+        .says("local        not attempted")
+        .says(
+            "without them:        deploy-cli deploy release/2026-01-02/1 --hosts '!no1.invalid,!no2.invalid'\n",
+        )
+        .says("and later:           deploy-cli catch-up\n");
+    place.cli(&["deploy", "release/2026-01-02/1", "--hosts", "!no1.invalid,!no2.invalid"]).ends(0);
+    // Of hosts that were named, those that are left are named.
+    let narrow = place.cli(&["deploy", "--redeploy", "--hosts", "local,no1.invalid"]);
+    narrow
+        .ends(1)
+        .says("without it:          deploy-cli deploy release/2026-01-02/1 --hosts local\n");
+    // Nothing would be left without it.
+    place.cli(&["deploy", "--hosts", "no1.invalid"]).ends(1).never_says("without it");
+}
+
+#[test]
+fn a_host_that_serves_it_already_is_not_left_to_do() {
+    let place = with_nobodies("nowhere.invalid");
+    place.cli(&["deploy"]).ends(6);
+    place.reconfigure("max_failures = \"100%\"", "max_failures = 0");
+    place
+        .cli(&["deploy", "--allow-dirty"])
+        .ends(1)
+        .says("on it, but not done with:")
+        .says("local  serves it already, not checked")
+        .never_says("local            not attempted");
+    let left = place.cli(&["plan", "--allow-dirty", "--hosts", "@last/unfinished"]).ends(0);
+    left.says("group default: 1 host").says("nowhere.invalid  cannot");
+}
+
+#[test]
 fn the_hosts_of_a_run_at_work_are_not_left_yet() {
     let place = Place::bare();
     let hold = place.path("hold");

@@ -77,8 +77,22 @@ fn terminate_ends_the_attempt_in_flight_and_leaves_the_host() {
     place.until("the signal is told", || place.said().contains("terminated"));
     fs::remove_file(place.path("wait")).unwrap();
     assert_eq!(end(&place, child), 130, "{}", place.said());
+    let said = place.said();
+    for told in [
+        "local  deployed, not marked good",
+        "finish the rest:     deploy-cli deploy release/2026-01-02/1\n",
+        "go back:             deploy-cli rollback --hosts local\n",
+    ] {
+        assert!(said.contains(told), "{told:?} is not in:\n{said}");
+    }
+    place
+        .cli(&["status"])
+        .ends(0)
+        .says("never finished")
+        .says("hint: finish it: deploy-cli deploy release/2026-01-02/1 --hosts local\n");
     place.cli(&["unlock", "--lock-only"]).ends(0).says("was not locked");
-    place.cli(&["deploy"]).ends(0);
+    place.cli(&["deploy", "--hosts", "@last/unfinished"]).ends(0);
+    place.cli(&["status"]).ends(0).never_says("never finished");
     assert_eq!(place.running(), "two");
 }
 

@@ -95,7 +95,11 @@ fn an_interrupt_at_the_first_question_touches_nothing() {
     let terminal = Terminal::start(&place, &["deploy"]);
     terminal.shows(&place, "Go on? [y/N]");
     kill(Pid::from_raw(i32::try_from(terminal.child.id()).unwrap()), Signal::SIGINT).unwrap();
-    terminal.ends(130);
+    let text = terminal.ends(130);
+    let (_, after) = text.split_once("Go on? [y/N] ").unwrap();
+    assert!(after.starts_with("\r\n"), "what comes next has a line of its own: {text}");
+    assert!(!after.contains("0/1"), "no bar is drawn any more: {text}");
+    assert!(after.contains("interrupted"), "{text}");
     assert_eq!(place.live(), "");
 }
 

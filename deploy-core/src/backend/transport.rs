@@ -122,6 +122,9 @@ pub struct Live {
     /// Who holds it, if anybody.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub claim: Option<Claim>,
+    /// Whether it serves something that is not ours: what another tool or a person put there.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub foreign: bool,
     /// What it lacks to be deployed to: each a phrase that says what to do. A target that lacks
     /// something fails its preflight.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

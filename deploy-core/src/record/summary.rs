@@ -5,11 +5,14 @@ use std::{collections::BTreeMap, time::Duration};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{End, Event, EventKind, Exit, Failure, RunInfo, Served, StopCause, outcome::neutral};
+use super::{
+    End, Event, EventKind, Exit, Failure, RunInfo, Served, StageOutcome, StopCause,
+    outcome::neutral,
+};
 use crate::{
     backend::ErrorKind,
     model::{GroupName, Release, Target},
-    plan::{Change, Plan, Stage, Work},
+    plan::{Change, Direction, Plan, Purpose, Stage, StepMoment, Work},
 };
 
 /// What a run came to so far. Starts [empty](Summary::default); each event is
@@ -56,6 +59,10 @@ pub struct TargetSummary {
     pub stage: Option<(Stage, Option<String>)>,
     /// How it ended; `None` while that is not known.
     pub end: Option<End>,
+    /// The app's own steps that ran there before it was to be promoted, by name. They do not touch
+    /// the target (rule 14), but what they did stays done.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ran: Vec<String>,
 }
 
 /// How many targets ended in which way.
@@ -119,9 +126,13 @@ impl Summary {
                     target.stage = Some((*stage, detail.clone()));
                 }
             }
-            EventKind::StageFinished { target, .. } => {
+            EventKind::StageFinished { target, detail, outcome, .. } => {
+                let early = |name: &String| self.is_early_step(name);
+                let done = *outcome == StageOutcome::Done;
+                let ran = detail.clone().filter(|name| done && early(name));
                 if let Some(target) = self.targets.get_mut(target) {
                     target.stage = None;
+                    target.ran.extend(ran);
                 }
             }
             EventKind::StopRequested { cause } => self.stop = self.stop.max(Some(*cause)),
@@ -162,6 +173,7 @@ impl Summary {
                 change: change.cloned(),
                 stage: None,
                 end: None,
+                ran: Vec::new(),
             };
             self.targets.insert(target.clone(), summary);
         }
@@ -194,11 +206,39 @@ impl Summary {
         counts
     }
 
-    /// The planned targets that do not serve the version, in order: what is left to do.
+    /// Whether `name` is a step of the app that runs before a target is promoted.
+    fn is_early_step(&self, name: &str) -> bool {
+        let mut steps = self.plan.iter().flat_map(|plan| &plan.steps).map(|step| &step.policy);
+        steps.any(|policy| policy.name == name && policy.moment == StepMoment::BeforePromote)
+    }
+
+    /// The planned targets that the run did not bring to their end, in order: what is left to do.
     pub fn unfinished(&self) -> Vec<&Target> {
-        let left = |summary: &TargetSummary| !summary.end.as_ref().is_some_and(End::is_success);
         let order = self.in_order().into_iter();
-        order.filter(|(_, summary)| left(summary)).map(|(target, _)| target).collect()
+        order.filter(|(_, summary)| self.is_left(summary)).map(|(target, _)| target).collect()
+    }
+
+    /// Whether something is left to do on a target of this run. A target that was deployed in a run
+    /// that did not end well serves the version, but that is not good there (rule 2). One that needed
+    /// nothing needs nothing more, although it was not checked.
+    pub fn is_left(&self, target: &TargetSummary) -> bool {
+        let work = target.change.as_ref().map(|change| change.work);
+        match &target.end {
+            Some(End::Deployed) => self.marks_good() && !self.ended_well(),
+            Some(End::NotAttempted) => work != Some(Work::Nothing),
+            Some(end) => !end.is_success(),
+            None => true,
+        }
+    }
+
+    fn marks_good(&self) -> bool {
+        let forward =
+            |plan: &Plan| plan.direction == Direction::Forward && plan.purpose == Purpose::Version;
+        self.plan.as_deref().is_some_and(forward)
+    }
+
+    fn ended_well(&self) -> bool {
+        matches!(self.exit, Some(Exit::Complete | Exit::Incomplete))
     }
 
     /// What each target served when the run ended, as far as the run knows: `None` where it may be

@@ -209,7 +209,11 @@ impl Rollout {
     pub fn new(plan: &Plan, once: Vec<Vec<String>>) -> Self {
         let mut slots = Vec::new();
         let groups = plan.groups.iter().enumerate();
-        let groups = groups.map(|(at, group)| GroupState::new(at, group, &mut slots)).collect();
+        let mut groups: Vec<GroupState> =
+            groups.map(|(at, group)| GroupState::new(at, group, &mut slots)).collect();
+        for (at, group) in groups.iter_mut().enumerate() {
+            group.gate.ask = plan.asks_after(at);
+        }
         Self {
             purpose: plan.purpose,
             forward: plan.direction == Direction::Forward,

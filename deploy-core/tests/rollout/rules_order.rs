@@ -9,7 +9,7 @@ use deploy_core::{
     },
     model::{GroupName, Target, Version, VersionId, VersionRef},
     plan::{Goal, OnBreach, Stage, StepMoment, StepPlace, StepPolicy},
-    record::{EventKind, Exit},
+    record::{Event, EventKind, Exit},
     run::{Backend, OwnedStep, Pipeline},
     testing::{Fault, Fleet, Turn},
 };
@@ -270,6 +270,27 @@ async fn rule_14_fetch_does_not_touch() {
     assert_eq!(ending.fleet.count(&target("h1"), Deed::Promote), 0);
 }
 
+#[tokio::test(start_paused = true)]
+async fn rule_13_nobody_is_asked_between_groups_where_nothing_changes() {
+    let groups: [(&str, &[&str]); 3] = [("canary", &["c1"]), ("some", &["h1"]), ("all", &["h2"])];
+    let asked = |ending: &Ending| {
+        let asked = |event: &&Event| matches!(event.kind, EventKind::QuestionStarted { .. });
+        ending.events.iter().filter(asked).count()
+    };
+    // Those that serve the version already, and how often the deployer is asked at two gates.
+    let cases: [(&[&str], usize); 4] =
+        [(&["c1", "h1", "h2"], 0), (&["h1", "h2"], 1), (&["c1", "h1"], 2), (&[], 2)];
+    for (done, times) in cases {
+        let mut story = Story::new(&groups);
+        for number in 0..3 {
+            story = story.group(number, |group| group.gate.ask = true);
+        }
+        done.iter().for_each(|name| story.fleet.install(&target(name), &version("v2")));
+        let ending = story.deploy("v2").await;
+        assert_eq!((ending.code(), asked(&ending)), (0, times), "{done:?}");
+    }
+}
+
 fn stepped(story: Story, moment: StepMoment, place: StepPlace) -> Story {
     let fleet = story.fleet.clone();
     story.pipeline(move |mut backend: Backend| {
@@ -335,6 +356,19 @@ async fn rule_09_an_each_step_runs_on_each_target_and_never_twice() {
     assert_eq!(ending.code(), 6);
     assert_eq!(ending.fleet.count(&target("h1"), Deed::Step), 1);
     assert_eq!(ending.serving(&["h1", "h2"]), ["v1", "v2"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn rule_09_a_step_before_a_promote_that_never_came_is_told() {
+    let story =
+        Story::new(&[("all", &["h1", "h2"])])
+            .batch(0, "1")
+            .stop_at("h1", Stage::Promote, |stop| stop.interrupt());
+    let ending = stepped(story, StepMoment::BeforePromote, StepPlace::Each).deploy("v2").await;
+    assert_eq!(ending.code(), 130);
+    assert_eq!(ending.words(&["h1", "h2"]), ["not attempted", "not attempted"]);
+    assert_eq!(ending.summary.targets[&target("h1")].ran, ["migrate"]);
+    assert!(ending.summary.targets[&target("h2")].ran.is_empty());
 }
 
 #[tokio::test(start_paused = true)]

@@ -87,6 +87,23 @@ async fn rule_20_interrupt_in_each_stage_lets_the_stage_end_and_then_leaves() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn rule_20_what_an_interrupted_run_deployed_is_left_to_finish() {
+    let story = Story::new(&GROUPS)
+        .answers(Some(Answer::Yes), Some(Answer::No))
+        .batch(1, "1")
+        .stop_at("h1", Stage::Promote, |stop| stop.interrupt());
+    story.fleet.install(&target("h2"), &version("v2"));
+    let ending = story.deploy("v2").await;
+    let names = ["c1", "h1", "h2"];
+    assert_eq!(ending.words(&names), ["deployed", "failed(restart)", "not attempted"]);
+    // h2 serves it and is good: nothing is left to do there. c1 serves it and is not good yet.
+    assert_eq!(ending.summary.unfinished(), [&target("c1"), &target("h1")]);
+    let ending = Story::again(&ending, &[("all", &["c1", "h1"])], "run-2").deploy("v2").await;
+    assert_eq!((ending.code(), ending.summary.unfinished().len()), (0, 0));
+    assert!(ending.host("c1").good_versions().contains(&"v2"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn rule_20_interrupt_may_be_answered_with_going_back() {
     for stage in [Stage::Promote, Stage::Restart, Stage::Check] {
         let story = Story::new(&GROUPS).stop_at("h1", stage, |stop| stop.interrupt());

@@ -234,7 +234,24 @@ impl Report {
             by: good.by,
             at: good.at,
         });
-        Live { good: good.collect(), serving: self.serving(), claim, lacks, notes: self.notes() }
+        Live {
+            good: good.collect(),
+            serving: self.serving(),
+            claim,
+            foreign: self.is_foreign(layout),
+            lacks,
+            notes: self.notes(),
+        }
+    }
+
+    /// Whether something that is not ours lies at the live path.
+    fn is_foreign(&self, layout: &Layout) -> bool {
+        let (kind, to) = self.probe.path.split_once(' ').unwrap_or((&self.probe.path, ""));
+        match kind {
+            "directory" | "file" => true,
+            "link" => !is_our_link(layout.path(), &layout.cache(), to),
+            _ => false,
+        }
     }
 
     /// The claim, where it can be read.
@@ -314,7 +331,7 @@ impl Report {
             )),
             "file" => Some(Lack::new(format!("{path} is a file"), way_out)),
             "ours" => None,
-            "link" if to != format!("{name}-cache/live") && to != format!("{cache}/live") => {
+            "link" if !is_our_link(path, cache, to) => {
                 let link = format!("{path} is a link to {to:?}, which is not ours");
                 Some(Lack::new(link, format!("{adopt} {way_out}")))
             }
@@ -334,6 +351,12 @@ impl Report {
         }
         notes
     }
+}
+
+/// Whether a link at `path` that leads `to` there is what we put there.
+fn is_our_link(path: &str, cache: &str, to: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or_default();
+    to == format!("{name}-cache/live") || to == format!("{cache}/live")
 }
 
 /// Major and minor of `git version 2.39.5`.
@@ -382,6 +405,9 @@ mod tests {
         assert!(live("git git version 1.8.3\npath none").lacks[0].contains("a newer git"));
         let link = live("git git version 2.39\npath link /etc\nlive \n");
         assert!(link.lacks[0].contains("is a link to \"/etc\""), "{:?}", link.lacks);
+        assert!(link.foreign && live(poor).foreign);
+        let ours = "git git version 2.39\npath link live-cache/live\nlive \n";
+        assert!(!live(ours).foreign && !live("git git version 2.39\npath none\n").foreign);
     }
 
     #[test]

@@ -83,16 +83,20 @@ impl Choice {
         served: &[ServedWell],
     ) -> Result<Self, CommandError> {
         let record = Current::of(Past::all(&project.state).iter().map(fold));
-        let healthy: usize = served.iter().map(|served| served.targets.len()).sum();
-        let most = served.first().filter(|most| most.targets.len() * 2 > healthy);
-        match (&record, most) {
-            (Ok(current), Some(most)) if most.version.id == current.version.id => {
-                let why = format!("{}, and {} serve it", by_run(current), share(most, served));
-                Ok(Self { version: current.version.clone(), why })
-            }
-            _ => Err(disagreement(project, &record, survey, served)),
-        }
+        let agreed = record.as_ref().ok().and_then(|current| {
+            let by = agreeing(&current.version, served)?;
+            let why = format!("{}, and {} serve it", by_run(current), share(by, served));
+            Some(Self { version: current.version.clone(), why })
+        });
+        agreed.ok_or_else(|| disagreement(project, &record, survey, served))
     }
+}
+
+/// Those that serve the version of the record, unless more serve another: of two hosts, one that was
+/// away must not outweigh the other, which was deployed to since.
+fn agreeing<'a>(recorded: &Version, served: &'a [ServedWell]) -> Option<&'a ServedWell> {
+    let most = served.iter().map(|by| by.targets.len()).max()?;
+    served.iter().find(|by| by.version.id == recorded.id && by.targets.len() == most)
 }
 
 /// Whether the repository does not have it, since `adopt` found it on hosts.
@@ -137,7 +141,11 @@ fn disagreement(
         "it is not clear which version is the current one".to_owned(),
         format!("  by the record: {by_record}"),
     ];
-    for by in served {
+    let recorded = |by: &ServedWell| record.as_ref().is_ok_and(|r| r.version.id == by.version.id);
+    let mut served_by: Vec<&ServedWell> = served.iter().collect();
+    // What the record says is the likelier answer.
+    served_by.sort_by_key(|by| !recorded(by));
+    for by in &served_by {
         lines.push(format!("  by the hosts: {}: {} serve it", by.version, share(by, served)));
     }
     if served.is_empty() {
@@ -146,9 +154,10 @@ fn disagreement(
     let mut error = CommandError::refused(lines.join("\n"));
     let scheme = wire::scheme(&project.loaded.config.version);
     let options = &project.options;
-    for by in served.iter().filter(|by| !is_adopted(&by.version)) {
+    for by in served_by.into_iter().filter(|by| !is_adopted(&by.version)) {
         let named = exact(&by.version, &scheme);
-        error = error.hint(format!("choose: deploy-cli catch-up{options} --to {named}"));
+        let choose = if recorded(by) { "choose, as by the record" } else { "choose" };
+        error = error.hint(format!("{choose}: deploy-cli catch-up{options} --to {named}"));
     }
     if survey.answers.values().all(Result::is_err) {
         return error.hint(format!("`deploy-cli doctor{options}` says why no host answers"));
@@ -158,4 +167,37 @@ fn disagreement(
         return error.hint(format!("{only}; {}", deploys(project)));
     }
     if served.is_empty() { error.hint(deploys(project)) } else { error }
+}
+
+#[cfg(test)]
+mod tests {
+    use deploy_core::model::{Target, VersionId};
+
+    use super::*;
+
+    fn version(id: &str) -> Version {
+        Version { id: VersionId::new(id).unwrap(), name: None }
+    }
+
+    /// How many of the hosts agree with the record, which says v2; the first serve v1.
+    fn agree(hosts: &[(&str, usize)]) -> Option<usize> {
+        let target = |number: usize| Target::new(format!("h{number}")).unwrap();
+        let served: Vec<ServedWell> = hosts
+            .iter()
+            .map(|(id, number)| ServedWell {
+                version: version(id),
+                targets: (0..*number).map(target).collect(),
+            })
+            .collect();
+        agreeing(&version("v2"), &served).map(|by| by.targets.len())
+    }
+
+    #[test]
+    fn on_a_tie_the_record_decides_and_never_against_more_hosts() {
+        assert_eq!(agree(&[("v1", 1), ("v2", 1)]), Some(1));
+        assert_eq!(agree(&[("v2", 8), ("v1", 1)]), Some(8));
+        assert_eq!(agree(&[("v1", 2), ("v2", 1)]), None);
+        assert_eq!(agree(&[("v1", 1)]), None);
+        assert_eq!(agree(&[]), None);
+    }
 }
