@@ -126,6 +126,14 @@ async fn a_refused_login_names_user_host_and_keys() {
     assert!(cause.contains(&who), "{cause}");
     assert_eq!(error.evidence(), Some(format!("address: 127.0.0.1:{port}").as_str()));
     assert!(cause.contains(&client.path("id").display().to_string()), "{cause}");
+    let config = client.path("config").display().to_string();
+    let command = format!("ssh -F {config} -o BatchMode=yes h1 true");
+    assert_eq!(error.hint(), Some(format!("see that `{command}` works").as_str()));
+    let by_hand = || Command::new("sh").args(["-c", &command]).status().unwrap().success();
+    assert!(!by_hand());
+    let key = fs::read(client.path("id.pub")).unwrap();
+    fs::write(sshd.dir.path().join("authorized"), key).unwrap();
+    assert!(by_hand(), "it works when the login would");
 }
 
 #[tokio::test]

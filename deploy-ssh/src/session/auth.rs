@@ -36,8 +36,8 @@ pub(crate) fn log_in(
     if login.offered.is_empty() {
         login.offered.push("there was no key to offer".to_owned());
     }
-    let (user, host) = (host.user.clone(), host.address());
-    Err(ConnectError::Login { user, host, offered: login.offered })
+    let offered = std::mem::take(&mut login.offered);
+    Err(login.refused(offered))
 }
 
 struct Login<'a> {
@@ -179,6 +179,15 @@ impl Login<'_> {
         files.filter_map(|file| self.key(file).public.as_ref()?.to_bytes().ok()).collect()
     }
 
+    fn refused(&self, offered: Vec<String>) -> ConnectError {
+        ConnectError::Login {
+            user: self.host.user.clone(),
+            host: self.host.address(),
+            by_hand: self.host.by_hand.clone(),
+            offered,
+        }
+    }
+
     /// Whether the session can go on after a login that did not work.
     fn fatal(&self, stop: Stop) -> Result<(), ConnectError> {
         match stop {
@@ -188,8 +197,7 @@ impl Login<'_> {
             } else {
                 let mut offered = self.offered.clone();
                 offered.push("then it hung up".to_owned());
-                let (user, host) = (self.host.user.clone(), self.host.address());
-                ConnectError::Login { user, host, offered }
+                self.refused(offered)
             }),
             Stop::Failed(_) => Ok(()),
             Stop::Late { .. } | Stop::GivenUp => Err(self.patience.error(stop)),

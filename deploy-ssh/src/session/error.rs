@@ -33,7 +33,13 @@ pub(crate) enum ConnectError {
     #[error(transparent)]
     HostKey(#[from] Distrust),
     #[error("{user} was refused the login; {}", .offered.join("; "))]
-    Login { user: String, host: String, offered: Vec<String> },
+    Login {
+        user: String,
+        host: String,
+        /// The same login as a command for a person's shell.
+        by_hand: String,
+        offered: Vec<String>,
+    },
     #[error("jump host {host}")]
     Jump { host: String, source: Arc<ConnectError> },
     #[error("the ProxyCommand ended: {0}")]
@@ -99,10 +105,7 @@ impl ConnectError {
             Self::Login { offered, .. } if offered.iter().any(|o| o.contains("ssh-add")) => {
                 Some("add the key to the agent with ssh-add, and try again".to_owned())
             }
-            Self::Login { user, host, .. } => {
-                let login = super::quote(&format!("{user}@{host}"));
-                Some(format!("see that `ssh -o BatchMode=yes {login} true` works"))
-            }
+            Self::Login { by_hand, .. } => Some(format!("see that `{by_hand}` works")),
             Self::Early { .. } => Some(
                 "sshd drops bursts of logins (MaxStartups); is anything else blocking us?"
                     .to_owned(),

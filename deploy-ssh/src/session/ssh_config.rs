@@ -20,6 +20,8 @@ use super::{error::ConnectError, known_hosts::Identity};
 pub(crate) struct HostConfig {
     /// The host as it was named.
     pub alias: String,
+    /// The command by which a person tries the same login: `ssh -o BatchMode=yes h1 true`.
+    pub by_hand: String,
     pub hostname: String,
     pub port: u16,
     pub user: String,
@@ -67,6 +69,7 @@ impl HostConfig {
         let mut options = Options::parse(text);
         let mut config = Self {
             alias: alias.to_owned(),
+            by_hand: String::new(),
             hostname: options.one("hostname").unwrap_or_else(|| alias.to_owned()),
             port: options.one("port").and_then(|port| port.parse().ok()).unwrap_or(22),
             user: options.one("user").unwrap_or_default(),

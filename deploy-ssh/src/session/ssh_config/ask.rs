@@ -16,7 +16,9 @@ use super::{
     ground::{Ground, Setting},
     memory::{Memory, Question},
 };
-use crate::session::{config::SshConfig, destination::Destination, error::ConnectError};
+use crate::session::{
+    config::SshConfig, destination::Destination, error::ConnectError, quote,
+};
 
 /// How long `ssh -G` may take: it may run the commands of `Match exec`.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -66,19 +68,44 @@ impl Asker {
             user: destination.user.as_deref().or(user),
             port: destination.port,
         };
+        let mut config = self.recall_or_ask(&question, home).await?;
+        config.by_hand = self.by_hand(&question);
+        Ok(config)
+    }
+
+    async fn recall_or_ask(
+        &self,
+        question: &Question<'_>,
+        home: &Home,
+    ) -> Result<HostConfig, ConnectError> {
         let kept = self.kept.get_or_init(|| self.look_for_kept(home)).as_ref();
-        if let Some(answer) = kept.and_then(|kept| kept.memory.recall(&question)) {
+        if let Some(answer) = kept.and_then(|kept| kept.memory.recall(question)) {
             return HostConfig::parse(question.host, &answer, home);
         }
         let turn = self.turns.acquire().await;
-        let answer = self.ask_ssh(&question, kept.is_some()).await?;
+        let answer = self.ask_ssh(question, kept.is_some()).await?;
         drop(turn);
         if let Some(kept) = kept
             && self.is_sound(kept, home, &answer)
         {
-            kept.memory.keep(&question, &answer.text);
+            kept.memory.keep(question, &answer.text);
         }
         HostConfig::parse(question.host, &answer.text, home)
+    }
+
+    /// The login that is asked about, as a command for a person's shell.
+    fn by_hand(&self, question: &Question<'_>) -> String {
+        let mut words = vec!["ssh".to_owned()];
+        if let Some(file) = &self.config_file {
+            words.extend(["-F".to_owned(), quote(&file.display().to_string())]);
+        }
+        words.extend(["-o".to_owned(), "BatchMode=yes".to_owned()]);
+        if let Some(port) = question.port {
+            words.extend(["-p".to_owned(), port.to_string()]);
+        }
+        let user = question.user.map_or(String::new(), |user| format!("{user}@"));
+        words.extend([quote(&format!("{user}{}", question.host)), "true".to_owned()]);
+        words.join(" ")
     }
 
     fn look_for_kept(&self, home: &Home) -> Option<Kept> {
