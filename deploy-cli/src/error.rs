@@ -124,18 +124,18 @@ impl CommandError {
     /// Prints it: what failed, each cause once, and the hints.
     pub fn print(&self, ui: &Ui) {
         let mut told = self.source.to_string();
-        ui.error_line(&format!("{} {}", ui.paint(ui.bad(), "error:"), display::block(&told)));
+        ui.error_prose(&format!("{} {}", ui.paint(ui.bad(), "error:"), display::block(&told)));
         let mut cause = self.source.source();
         while let Some(error) = cause {
             let message = error.to_string();
             if !told.contains(&message) {
-                ui.error_line(&format!("  cause: {}", display::block(&message)));
+                ui.error_prose(&format!("  cause: {}", display::block(&message)));
                 told = message;
             }
             cause = error.source();
         }
         for hint in &self.hints {
-            ui.error_line(&format!("{} {}", ui.paint(ui.note(), "hint:"), display::block(hint)));
+            ui.error_prose(&format!("{} {}", ui.paint(ui.note(), "hint:"), display::block(hint)));
         }
     }
 }

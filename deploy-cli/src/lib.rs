@@ -32,6 +32,7 @@ pub mod error;
 pub mod hosts;
 pub mod notify;
 pub mod observers;
+pub mod paragraph;
 pub mod reference;
 pub mod repo;
 pub mod report;
@@ -128,7 +129,7 @@ impl DeployCli {
                 ExitCode::from(error.kind().exit().code())
             }
             Err(_) if touched.is_set() => {
-                ui.error_line("hint: `deploy-cli status` says what each host serves now");
+                ui.error_prose("hint: `deploy-cli status` says what each host serves now");
                 ExitCode::from(Exit::Mixed.code())
             }
             Err(_) => ExitCode::from(Exit::Refused.code()),

@@ -28,6 +28,20 @@ impl Table {
         self.rows.len() < 2
     }
 
+    /// Cuts cells of `column` until no line is wider than `width`, but leaves each `least` columns.
+    pub fn shrink(&mut self, column: usize, least: usize, width: usize) {
+        let widest = self.lines().iter().map(|line| line.width()).max().unwrap_or(0);
+        let cells = || self.rows.iter().filter_map(|row| row.get(column));
+        let now = cells().map(|cell| cell.width()).max().unwrap_or(0);
+        let room = now.saturating_sub(widest.saturating_sub(width)).max(least);
+        for cell in self.rows.iter_mut().filter_map(|row| row.get_mut(column)) {
+            if cell.width() > room {
+                while cell.width() >= room && cell.pop().is_some() {}
+                cell.push('…');
+            }
+        }
+    }
+
     /// The lines, heading first. The last column is not padded.
     pub fn lines(&self) -> Vec<String> {
         let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
@@ -59,5 +73,9 @@ mod tests {
         table.row(["漢字".to_owned(), "v1".to_owned()]);
         table.row(["h1\u{1b}c".to_owned(), "v2".to_owned()]);
         assert_eq!(table.lines(), ["HOST     LIVE", "漢字     v1", "h1\\x1bc  v2"]);
+        table.shrink(0, 3, 10);
+        assert_eq!(table.lines(), ["HOST  LIVE", "漢字  v1", "h1\\…  v2"]);
+        table.shrink(0, 3, 1);
+        assert_eq!(table.lines(), ["HO…  LIVE", "漢…  v1", "h1…  v2"]);
     }
 }

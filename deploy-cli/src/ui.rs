@@ -2,6 +2,8 @@
 
 use std::io::{self, IsTerminal, Write};
 
+use crate::paragraph;
+
 /// When colours are used.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Color {
@@ -19,6 +21,8 @@ pub enum Color {
 pub struct Ui {
     color: bool,
     terminal: bool,
+    /// How many columns there are, where a person reads at a terminal.
+    width: Option<usize>,
     /// Shows more: each stage of each target.
     pub verbose: bool,
 }
@@ -38,7 +42,33 @@ impl Ui {
             Color::Never => false,
             Color::Auto => io::stdout().is_terminal() && !no_color && !dumb,
         };
-        Self { color, terminal: terminal && !dumb, verbose }
+        let width = terminal.then(terminal_size::terminal_size).flatten();
+        let width = width.map(|(columns, _)| usize::from(columns.0)).filter(|columns| *columns > 0);
+        Self { color, terminal: terminal && !dumb, width, verbose }
+    }
+
+    /// How many columns the terminal has. `None` where there is none: then nothing is wrapped or
+    /// cut.
+    pub fn width(&self) -> Option<usize> {
+        self.width
+    }
+
+    /// `lines` of prose as they fit the terminal; see [`paragraph::wrap`].
+    pub fn wrap(&self, lines: Vec<String>) -> Vec<String> {
+        match self.width {
+            Some(width) => lines.iter().flat_map(|line| paragraph::wrap(line, width)).collect(),
+            None => lines,
+        }
+    }
+
+    /// Writes prose to standard output, wrapped at a terminal.
+    pub fn prose(&self, text: &str) {
+        self.wrap(vec![text.to_owned()]).iter().for_each(|line| self.line(line));
+    }
+
+    /// Writes prose to standard error, wrapped at a terminal.
+    pub fn error_prose(&self, text: &str) {
+        self.wrap(vec![text.to_owned()]).iter().for_each(|line| self.error_line(line));
     }
 
     /// Whether a live view can be drawn.

@@ -11,9 +11,11 @@ use crate::{
     error::CommandError,
     report::{self, escape_json},
     state::Past,
-    table::Table,
-    time,
 };
+
+mod view;
+
+use view::Row;
 
 /// How much of a command is shown in the list.
 const CLIPPED: usize = 48;
@@ -32,10 +34,9 @@ pub struct HistoryArgs {
 /// Lists runs from their journals.
 pub(crate) fn cmd_history(context: &Context, args: &HistoryArgs) -> Result<Exit, CommandError> {
     let project = context.project()?;
-    let mut table = Table::new(["RUN", "WHEN", "WHAT", "BY", "OUTCOME", "HOSTS", "TOOK", "WHY"]);
+    let mut rows = Vec::new();
     for past in Past::all(&project.state).into_iter().take(args.number) {
         let summary = fold(&past);
-        let outcome = outcome(&summary, &past);
         if context.global.json {
             let line = serde_json::json!({
                 "run": past.run, "started": summary.started, "info": summary.info,
@@ -44,28 +45,38 @@ pub(crate) fn cmd_history(context: &Context, args: &HistoryArgs) -> Result<Exit,
                 "counts": summary.counts(), "duration": summary.duration.as_secs_f64(),
             });
             context.ui.line(&escape_json(&line.to_string()));
-            continue;
-        }
-        let counts = summary.counts();
-        table.row([
-            past.run.to_string(),
-            summary.started.map_or(String::new(), time::moment),
-            what(&summary),
-            summary.info.as_ref().map_or(String::new(), |info| info.who.clone()),
-            outcome,
-            format!("{}/{}", counts.deployed + counts.unchanged + counts.done, counts.planned),
-            short(summary.duration),
-            summary.info.and_then(|info| info.why).unwrap_or_default(),
-        ]);
-    }
-    if !context.global.json {
-        if table.is_empty() {
-            context.ui.line("no run yet");
         } else {
-            table.lines().iter().for_each(|line| context.ui.line(line));
+            rows.push(Row::new(&past, summary));
         }
     }
+    if context.global.json {
+        return Ok(Exit::Complete);
+    }
+    if rows.is_empty() {
+        context.ui.line("no run yet");
+    }
+    view::lines(&rows, context.ui.width()).iter().for_each(|line| context.ui.line(line));
     Ok(Exit::Complete)
+}
+
+impl Row {
+    fn new(past: &Past, summary: Summary) -> Self {
+        let counts = summary.counts();
+        Self {
+            run: past.run.to_string(),
+            started: summary.started,
+            what: what(&summary),
+            outcome: outcome(&summary, past),
+            hosts: format!(
+                "{}/{}",
+                counts.deployed + counts.unchanged + counts.done,
+                counts.planned
+            ),
+            took: short(summary.duration),
+            by: summary.info.as_ref().map_or(String::new(), |info| info.who.clone()),
+            why: summary.info.and_then(|info| info.why).unwrap_or_default(),
+        }
+    }
 }
 
 /// What the journal adds up to, as far as it can be read.

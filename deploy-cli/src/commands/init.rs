@@ -32,15 +32,17 @@ pub(crate) fn cmd_init(context: &Context, _: &InitArgs) -> Result<Exit, CommandE
         if exists { error.hint("edit it, or move it away first") } else { error }
     })?;
     let ui = &context.ui;
-    ui.line(&format!("wrote {}", crate::display::line(&path.display().to_string())));
-    ui.line("next:");
-    ui.line("  1. name your hosts under [[group]], and the path and service on them");
-    ui.line("  2. prepare each host once: a user to log in as, who owns the directory above the");
-    ui.line("     path, and the exact sudo line for the restart");
-    ui.line("  3. commit and push deploy.toml");
-    ui.line("  4. deploy-cli tag      makes and pushes the first version tag");
-    ui.line("  5. deploy-cli plan     asks the hosts, and shows what a deploy would do");
-    ui.line("  6. deploy-cli deploy");
+    ui.prose(&format!("wrote {}", crate::display::line(&path.display().to_string())));
+    ui.prose("next:");
+    ui.prose("  1. name your hosts under [[group]], and the path and service on them");
+    ui.prose(
+        "  2. prepare each host once: a user to log in as, who owns the directory above the path, \
+         and the exact sudo line for the restart",
+    );
+    ui.prose("  3. commit and push deploy.toml");
+    ui.prose("  4. deploy-cli tag      makes and pushes the first version tag");
+    ui.prose("  5. deploy-cli plan     asks the hosts, and shows what a deploy would do");
+    ui.prose("  6. deploy-cli deploy");
     Ok(Exit::Complete)
 }
 

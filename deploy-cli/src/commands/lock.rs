@@ -44,7 +44,7 @@ pub(crate) fn cmd_lock(context: &Context, args: &LockArgs) -> Result<Exit, Comma
     } else {
         let unlock = || format!("`deploy-cli unlock{}`", project.options);
         let until = holder.until.map_or_else(unlock, time::moment);
-        context.ui.line(&format!("{} is locked until {until}", project.name()));
+        context.ui.prose(&format!("{} is locked until {until}", project.name()));
         context.ui.line(&state::describe_holder(&holder));
     }
     Ok(Exit::Complete)

@@ -93,7 +93,7 @@ pub(super) async fn go(
     wired.close().await;
     for failure in finish_notifications(notifications).await {
         let line = crate::display::line(&failure).into_owned();
-        context.ui.error_line(&format!("warning: {line}"));
+        context.ui.error_prose(&format!("warning: {line}"));
     }
     if !context.global.json {
         let mut finish = super::finish(project, &summary);
@@ -131,7 +131,7 @@ async fn drive(
             let summary = begun.refuse(refusal).await;
             if let Some(hint) = hint {
                 let word = context.ui.paint(context.ui.note(), "hint:");
-                context.ui.error_line(&format!("{word} {}", crate::display::line(&hint)));
+                context.ui.error_prose(&format!("{word} {}", crate::display::line(&hint)));
             }
             return summary;
         }
@@ -195,7 +195,7 @@ pub(super) fn told_before(context: &Context, project: &Project, wish: &Wish, gro
         context.ui.line(&applied.told());
     }
     let warn = |text: &str| {
-        context.ui.error_line(&context.ui.paint(context.ui.note(), &format!("warning: {text}")));
+        context.ui.error_prose(&context.ui.paint(context.ui.note(), &format!("warning: {text}")));
     };
     wire::shared_hosts(groups).iter().for_each(|told| warn(told));
     if who::in_ci() && project.loaded.config.state_dir.is_none() {

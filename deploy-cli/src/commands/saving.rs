@@ -78,8 +78,10 @@ impl<'a> Saving<'a> {
         } else {
             let (command, options) = (command(wish), &self.project.options);
             let (name, file) = (display::line(&shown), quoted(&shown));
-            self.context.ui.line(&format!("\nsaved as {name}, sha256 {}", written.digest));
-            self.context.ui.line(&format!("apply it: deploy-cli {command}{options} --plan {file}"));
+            self.context.ui.prose(&format!("\nsaved as {name}, sha256 {}", written.digest));
+            self.context
+                .ui
+                .prose(&format!("apply it: deploy-cli {command}{options} --plan {file}"));
         }
         Ok(())
     }

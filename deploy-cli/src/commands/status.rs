@@ -57,7 +57,7 @@ pub(crate) async fn cmd_status(context: &Context, args: &StatusArgs) -> Result<E
     } else {
         let holder = project.state.lock().holder().await?;
         if let Some(holder) = &holder {
-            context.ui.line(&format!("locked by {}", state::describe_holder(holder)));
+            context.ui.prose(&format!("locked by {}", state::describe_holder(holder)));
         }
         let at_work = holder.and_then(|holder| holder.run);
         show(context, &groups, &survey, (&services, at_work.as_ref()));
@@ -139,13 +139,18 @@ fn show(
         let service = service_told(services, target);
         table.row(first.into_iter().chain(rest).chain([service]));
     }
+    if let Some(width) = context.ui.width() {
+        // The day is left of the moment, and a person's name of who it was.
+        table.shrink(3, 11, width);
+        table.shrink(4, 8, width);
+    }
     table.lines().iter().for_each(|line| context.ui.line(line));
     for (note, targets) in notes {
         let line = format!("{}: {}", names(&targets), display::line(&note));
-        context.ui.line(&context.ui.paint(context.ui.note(), &line));
+        context.ui.prose(&context.ui.paint(context.ui.note(), &line));
     }
     for hint in hints {
-        context.ui.error_line(&format!("hint: {}", display::line(hint)));
+        context.ui.error_prose(&format!("hint: {}", display::line(hint)));
     }
 }
 

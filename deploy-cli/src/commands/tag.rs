@@ -55,12 +55,12 @@ pub(crate) async fn cmd_tag(context: &Context, args: &TagArgs) -> Result<Exit, C
         context.ui.line(&line.to_string());
     } else {
         let shown = display::line(&name);
-        context.ui.line(&format!("tagged {} as {shown}", version.id.short()));
+        context.ui.prose(&format!("tagged {} as {shown}", version.id.short()));
         if !project.repo.has_remote() {
             let note = "note: it is not pushed, since this repository has no remote";
-            context.ui.line(&context.ui.paint(context.ui.note(), note));
+            context.ui.prose(&context.ui.paint(context.ui.note(), note));
         }
-        context.ui.line(&format!("next: deploy-cli deploy{} {shown}", project.options));
+        context.ui.prose(&format!("next: deploy-cli deploy{} {shown}", project.options));
     }
     Ok(Exit::Complete)
 }

@@ -74,7 +74,7 @@ pub(crate) async fn cmd_unlock(context: &Context, args: &UnlockArgs) -> Result<E
                 tally.removed(context, &target, &found, removed);
             }
             Ok(Some(found)) => {
-                context.ui.line(&format!("{target}: left the claim of {}", told(&found)));
+                context.ui.prose(&format!("{target}: left the claim of {}", told(&found)));
                 tally.left += 1;
             }
             Ok(None) => {}
@@ -131,7 +131,7 @@ impl Tally {
     ) {
         match removed {
             Ok(()) => {
-                context.ui.line(&format!("{target}: removed the claim of {}", told(found)));
+                context.ui.prose(&format!("{target}: removed the claim of {}", told(found)));
             }
             Err(error) => self.failed(context, error),
         }

@@ -221,5 +221,5 @@ pub fn command_lines(summary: &Summary, finish: &Finish, ui: &Ui) -> Vec<String>
     if let Some(info) = &summary.info {
         lines.push(format!("all that they said: deploy-cli show{} {}", finish.options, info.run));
     }
-    lines
+    ui.wrap(lines)
 }

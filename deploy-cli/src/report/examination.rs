@@ -61,7 +61,7 @@ impl Examination {
             }
         }
         lines.push(self.verdict(ui));
-        lines
+        ui.wrap(lines)
     }
 
     /// The same as values of JSON, one a line, all findings included; the last is the sum.

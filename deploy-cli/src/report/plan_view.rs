@@ -33,7 +33,10 @@ pub fn plan_lines(plan: &Plan, builds: &[(String, String)], ui: &Ui) -> Vec<Stri
         lines.extend(transition_lines(plan, transition, ui));
     }
     lines.extend(absent_lines(plan, ui));
-    lines.extend(diff_lines(plan, ui));
+    let mut shown = ui.wrap(lines);
+    // A line of a file is shown as it is.
+    shown.extend(diff_lines(plan, ui));
+    let mut lines = Vec::new();
     let done = what_is_done(plan, builds);
     if !done.is_empty() {
         lines.push(String::new());
@@ -46,7 +49,8 @@ pub fn plan_lines(plan: &Plan, builds: &[(String, String)], ui: &Ui) -> Vec<Stri
     for warning in &plan.warnings {
         lines.push(ui.paint(ui.note(), &format!("warning: {}", display::line(warning))));
     }
-    lines
+    shown.extend(ui.wrap(lines));
+    shown
 }
 
 /// What changes in rendered files, equal diffs once.

@@ -52,7 +52,7 @@ pub fn summary_lines(summary: &Summary, finish: &Finish, evidence: usize, ui: &U
         lines.push(ui.paint(ui.note(), &format!("warning: {target}{}", display::line(message))));
     }
     lines.extend(next(summary, finish, ui));
-    lines
+    ui.wrap(lines)
 }
 
 /// Equal failures once, with the hosts that met them.

@@ -9,7 +9,7 @@ use std::{
 };
 
 use nix::{
-    pty::openpty,
+    pty::{Winsize, openpty},
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
@@ -25,7 +25,8 @@ struct Terminal {
 
 impl Terminal {
     fn start(place: &Place, words: &[&str]) -> Self {
-        let pty = openpty(None, None).unwrap();
+        let size = Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 };
+        let pty = openpty(Some(&size), None).unwrap();
         let mut command = place.command_that_asks(words);
         command.env("TERM", "xterm");
         for stream in [0, 1, 2] {
@@ -125,4 +126,23 @@ fn after_too_many_failures_the_deployer_decides() {
     terminal.types("\n");
     terminal.ends(130);
     assert_eq!(place.running(), "one");
+}
+
+#[test]
+fn lines_fit_the_terminal_and_commands_are_whole() {
+    let place = Place::new();
+    place.cli(&["deploy", "-m", "the search answers slowly, and the new index helps"]).ends(0);
+    place.version(2, "broken");
+    let told = Terminal::start(&place, &["deploy", "--yes"]).ends(3);
+    assert!(told.contains("what each host said: deploy-cli show"), "{told}");
+    let history = Terminal::start(&place, &["history"]).ends(0);
+    let status = Terminal::start(&place, &["status"]).ends(0);
+    let config = Terminal::start(&place, &["deploy", "no-such-version"]).ends(1);
+    for screen in [history, status, config] {
+        for line in screen.lines().map(str::trim_end) {
+            let is_command = line.trim_start().starts_with("deploy-cli ");
+            assert!(is_command || line.chars().count() <= 80, "{line:?} in {screen}");
+        }
+    }
+    place.cli(&["history"]).ends(0).says("complete").says("the search answers slowly, and the new");
 }

@@ -49,15 +49,15 @@ pub(super) fn tell(context: &Context, scene: &Scene) {
         show(ui, &lines, paint, &targets);
     }
     if let Some(line) = missing_shared(scene) {
-        ui.line(&ui.paint(ui.note(), &display::line(&line)));
+        ui.prose(&ui.paint(ui.note(), &display::line(&line)));
     }
 }
 
 fn show(ui: &Ui, lines: &[String], paint: Paint, targets: &[Target]) {
     let Some((first, rest)) = lines.split_first() else { return };
     let title = format!("{}: {}", names(targets), display::line(first));
-    ui.line(&ui.paint(paint, &title));
-    rest.iter().for_each(|line| ui.line(&format!("  {}", display::line(line))));
+    ui.prose(&ui.paint(paint, &title));
+    rest.iter().for_each(|line| ui.prose(&format!("  {}", display::line(line))));
 }
 
 fn settled(scene: &Scene, what: &What) -> String {

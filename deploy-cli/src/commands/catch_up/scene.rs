@@ -73,14 +73,14 @@ impl Scene {
         }
         let Choice { version, why } = &self.choice;
         let version = display::line(&version.to_string()).into_owned();
-        context.ui.line(&format!("the current version is {version}: {}", display::line(why)));
+        context.ui.prose(&format!("the current version is {version}: {}", display::line(why)));
         for (other, targets) in self.ahead.values() {
             let other = display::line(&other.to_string()).into_owned();
             let line = format!(
                 "left alone: {} serves {other}, which has what {version} lacks",
                 names(targets)
             );
-            context.ui.line(&context.ui.paint(context.ui.note(), &line));
+            context.ui.prose(&context.ui.paint(context.ui.note(), &line));
         }
     }
 
@@ -101,11 +101,11 @@ impl Scene {
         }
         self.tell(context);
         let hosts = if self.serving == 1 { "host serves" } else { "hosts serve" };
-        context.ui.line(&format!("nothing is behind: {} {hosts} it", self.serving));
+        context.ui.prose(&format!("nothing is behind: {} {hosts} it", self.serving));
         for (target, failure) in &self.silent {
             let cause = display::line(&failure.cause).into_owned();
             let line = format!("{target}: could not be asked: {cause}");
-            context.ui.line(&context.ui.paint(context.ui.bad(), &line));
+            context.ui.prose(&context.ui.paint(context.ui.bad(), &line));
         }
     }
 }

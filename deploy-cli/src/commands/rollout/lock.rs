@@ -83,7 +83,7 @@ async fn take_lock(
             }));
         }
         if told.as_ref() != Some(&other) {
-            context.ui.error_line(&format!("waiting: locked by {}", describe_holder(&other)));
+            context.ui.error_prose(&format!("waiting: locked by {}", describe_holder(&other)));
             told = Some(other);
         }
         tokio::select! {

@@ -114,12 +114,12 @@ fn grouped(context: &Context, answers: &[Answer]) {
         let hosts = if of.len() == 1 { "host" } else { "hosts" };
         let paint = if of.iter().all(|answer| is_well(answer)) { ui.good() } else { ui.bad() };
         let line = format!("{} {hosts}: {}", of.len(), display::line(&words));
-        ui.line(&ui.paint(paint, &line));
+        ui.prose(&ui.paint(paint, &line));
         let targets: Vec<Target> = of.iter().map(|answer| answer.target.clone()).collect();
         let on = if ui.verbose { every(&targets) } else { names(&targets) };
-        ui.line(&format!("    on {on}{}", since(&of)));
+        ui.prose(&format!("    on {on}{}", since(&of)));
         let hints: BTreeSet<&str> = of.iter().filter_map(|answer| hint(answer)).collect();
-        hints.iter().for_each(|hint| ui.line(&format!("    hint: {}", display::line(hint))));
+        hints.iter().for_each(|hint| ui.prose(&format!("    hint: {}", display::line(hint))));
     }
 }
 

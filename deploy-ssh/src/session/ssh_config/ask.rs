@@ -16,9 +16,7 @@ use super::{
     ground::{Ground, Setting},
     memory::{Memory, Question},
 };
-use crate::session::{
-    config::SshConfig, destination::Destination, error::ConnectError, quote,
-};
+use crate::session::{config::SshConfig, destination::Destination, error::ConnectError, quote};
 
 /// How long `ssh -G` may take: it may run the commands of `Match exec`.
 const PATIENCE: Duration = Duration::from_secs(20);
