@@ -300,7 +300,11 @@ fn what_templates_could_not_see_is_refused() {
         ("vars_files = [\"a.yaml\"]\n", "", "vars_files #1: is neither `.toml` nor `.json`"),
         ("vars_files = [\"{hots}.toml\"]\n", "", "may have {environment}, {group} and {host}"),
         ("vars_files = [\"~/a.toml\"]\n", "", "`~` is not expanded here"),
-        ("secrets_file = \"/etc/s\"\n", "", "secrets_file: goes with [[template]] only"),
+        (
+            "secrets_file = \"/etc/s\"\n",
+            "",
+            "secrets_file: goes with [[template]] only | remove that line",
+        ),
         ("", "[[template]]\nsource = \"a\"\n", "the key `destination` is missing"),
         ("", &format!("{template}mod = \"0444\"\n"), "did you mean `mode`?"),
         ("", &format!("{template}groups = [\"canari\"]\n"), "did you mean `canary`?"),

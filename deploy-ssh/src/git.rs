@@ -123,7 +123,8 @@ impl VersionSource for GitSource {
                     .with_source("only the targets know what they served before"));
             }
         };
-        admit::check(&self.git, &self.options, &version).await?;
+        let purpose = admit::Purpose::deploy(&version);
+        admit::check(&self.git, &self.options, &version, &purpose).await?;
         Ok(version)
     }
 

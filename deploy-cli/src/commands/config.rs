@@ -62,7 +62,7 @@ pub(crate) async fn cmd_config(context: &Context, args: &ConfigArgs) -> Result<E
     let mut table = Table::new(["KEY", "FROM", "VALUE"]);
     let here = format!("{}/", context.cwd.display());
     for row in rows {
-        table.row([row.shown, row.from.replacen(&here, "", 1), row.value.to_string()]);
+        table.row([row.key, row.from.replacen(&here, "", 1), row.value.to_string()]);
     }
     table.lines().iter().for_each(|line| context.ui.line(line));
     let state = project.state.path().display().to_string();
@@ -73,7 +73,6 @@ pub(crate) async fn cmd_config(context: &Context, args: &ConfigArgs) -> Result<E
 /// A value that holds.
 struct Row {
     key: String,
-    shown: String,
     value: serde_json::Value,
     from: String,
 }
@@ -92,7 +91,7 @@ impl From<Setting> for Row {
             Some(name) => format!("{} [environment.{name}]", setting.place),
             None => setting.place.to_string(),
         };
-        Self { key: setting.key, shown: setting.shown, value, from }
+        Self { key: setting.key, value, from }
     }
 }
 
@@ -104,7 +103,7 @@ fn rows(context: &Context, project: &Project) -> Vec<Row> {
             _ => "--env".to_owned(),
         };
         let key = "environment".to_owned();
-        Row { shown: key.clone(), key, value: name.as_str().into(), from }
+        Row { key, value: name.as_str().into(), from }
     });
     environment
         .into_iter()

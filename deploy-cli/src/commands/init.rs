@@ -41,8 +41,11 @@ pub(crate) fn cmd_init(context: &Context, _: &InitArgs) -> Result<Exit, CommandE
     );
     ui.prose("  3. commit and push deploy.toml");
     ui.prose("  4. deploy-cli tag      makes and pushes the first version tag");
-    ui.prose("  5. deploy-cli plan     asks the hosts, and shows what a deploy would do");
-    ui.prose("  6. deploy-cli deploy");
+    ui.prose("  5. deploy-cli doctor   says what would stop a deploy, here and on each host");
+    ui.prose("  6. deploy-cli plan     asks the hosts, and shows what a deploy would do");
+    ui.prose(
+        "  7. deploy-cli deploy   which marks each success by a tag deploy/ENV/RUN, and pushes it",
+    );
     Ok(Exit::Complete)
 }
 

@@ -16,6 +16,7 @@ use crate::{
     completion,
     config::Span,
     context::{Context, Project},
+    display,
     echo::Unechoed,
     error::CommandError,
     observers::PlanKeeper,
@@ -72,6 +73,9 @@ pub(crate) async fn cmd_run(context: &Context, args: &RunArgs) -> Result<Exit, C
     let command = wired.command(args.command.clone()).map_err(CommandError::usage)?;
     let command = Arc::new(command);
 
+    if let Some(hint) = misplaced(&args.command) {
+        context.ui.error_prose(&format!("{} {hint}", context.ui.paint(context.ui.note(), "hint:")));
+    }
     project.state.make()?;
     let stop = Stop::new();
     let signals = Signals::listen(stop.clone())
@@ -102,6 +106,18 @@ pub(crate) async fn cmd_run(context: &Context, args: &RunArgs) -> Result<Exit, C
         tell(context, &project, &heard, &summary);
     }
     Ok(summary.exit.unwrap_or(Exit::Mixed))
+}
+
+/// What to say where an argument of the command is written like an option of ours.
+fn misplaced(command: &[String]) -> Option<String> {
+    let ours = RunArgs::augment_args(clap::Command::new("run"));
+    let is_ours = |word: &&String| {
+        let name = word.strip_prefix("--").map(|word| word.split('=').next().unwrap_or(word));
+        name.is_some_and(|name| ours.get_arguments().any(|arg| arg.get_long() == Some(name)))
+    };
+    let word = command.iter().skip(1).find(is_ours)?;
+    let word = display::line(word);
+    Some(format!("{word} stands after `--`, so the command gets it; options stand before `--`"))
 }
 
 fn tell(context: &Context, project: &Project, heard: &[Heard], summary: &Summary) {
@@ -140,5 +156,22 @@ fn info(project: &Project, run: &RunId, args: &RunArgs) -> RunInfo {
         why: args.message.clone(),
         tool: env!("CARGO_PKG_VERSION").to_owned(),
         ..RunInfo::new(run.clone(), app, Command::Run, project.who.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_option_after_the_dashes_is_pointed_out() {
+        let of = |words: &[&str]| {
+            misplaced(&words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>())
+        };
+        assert!(of(&["sleep 9", "--timeout", "2s"]).unwrap().starts_with("--timeout stands"));
+        assert!(of(&["sleep 9", "--hosts=h1"]).is_some());
+        for fine in [&["grep", "--count", "x"][..], &["--timeout"], &["ls", "timeout"]] {
+            assert_eq!(of(fine), None, "{fine:?}");
+        }
     }
 }

@@ -55,8 +55,12 @@ pub(crate) async fn cmd_tag(context: &Context, args: &TagArgs) -> Result<Exit, C
         context.ui.line(&line.to_string());
     } else {
         let shown = display::line(&name);
-        context.ui.prose(&format!("tagged {} as {shown}", version.id.short()));
-        if !project.repo.has_remote() {
+        let pushed = match project.repo.has_remote() {
+            true => format!(", and pushed it to {}", display::line(&source.options().remote)),
+            false => String::new(),
+        };
+        context.ui.prose(&format!("tagged {} as {shown}{pushed}", version.id.short()));
+        if pushed.is_empty() {
             let note = "note: it is not pushed, since this repository has no remote";
             context.ui.prose(&context.ui.paint(context.ui.note(), note));
         }

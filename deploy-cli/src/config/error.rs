@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use figment::error::{Actual, Kind};
 
-use super::locate::Place;
+use super::{json_schema, locate::Place};
 use crate::error::CommandError;
 
 /// Why a configuration was refused.
@@ -85,7 +85,7 @@ pub(super) fn tell(error: &figment::Error) -> Told {
             if key.last() != Some(field) {
                 key.push(field.clone());
             }
-            ("unknown key".to_owned(), Some(suggest(field, expected)))
+            ("unknown key".to_owned(), Some(suggest_key(field, expected)))
         }
         Kind::UnknownVariant(value, expected) => {
             (format!("{value:?} is not one of its values"), Some(suggest(value, expected)))
@@ -126,20 +126,39 @@ fn plain(kind: &str) -> String {
     }
 }
 
+/// How like a word must be to be meant.
+pub(super) const LIKE: f64 = 0.75;
+
+/// The most similar of `known` to `wrong`, first those that are most; none that are less like it
+/// than `least`.
+pub(super) fn near<'a>(
+    wrong: &str,
+    known: impl IntoIterator<Item = &'a str>,
+    least: f64,
+) -> Vec<&'a str> {
+    let like = |known: &'a str| (strsim::jaro_winkler(wrong, known), known);
+    let mut near: Vec<(f64, &str)> =
+        known.into_iter().map(like).filter(|(likeness, _)| *likeness > least).collect();
+    near.sort_by(|a, b| b.0.total_cmp(&a.0));
+    near.into_iter().map(|(_, known)| known).collect()
+}
+
 /// The nearest of `expected`, or all of them.
 pub(super) fn suggest<S: AsRef<str>>(wrong: &str, expected: &[S]) -> String {
-    let near = expected
-        .iter()
-        .map(|known| (strsim::jaro_winkler(wrong, known.as_ref()), known.as_ref()))
-        .filter(|(likeness, _)| *likeness > 0.75)
-        .max_by(|a, b| a.0.total_cmp(&b.0));
-    match near {
-        Some((_, known)) => format!("did you mean `{known}`?"),
+    match near(wrong, expected.iter().map(AsRef::as_ref), LIKE).first() {
+        Some(known) => format!("did you mean `{known}`?"),
         None => {
             let all: Vec<&str> = expected.iter().map(AsRef::as_ref).collect();
             format!("known here: {}", all.join(", "))
         }
     }
+}
+
+/// The nearest key of the table, or else of another, or all of the table.
+fn suggest_key(wrong: &str, expected: &[&str]) -> String {
+    let is_here = !near(wrong, expected.iter().copied(), LIKE).is_empty();
+    let other = if is_here { None } else { json_schema::elsewhere(wrong) };
+    other.unwrap_or_else(|| suggest(wrong, expected))
 }
 
 /// Shows a key as a person wrote it: `[[group]] #2 hosts: `. Empty for no key.

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use super::{
     Config,
     defaults::{self, With},
-    error::suggest,
+    error::{LIKE, near, suggest},
 };
 
 /// Keys that choose an environment, and so cannot stand in one.
@@ -99,6 +99,12 @@ fn property<'a>(schema: &'a mut Value, table: &[&str], key: &str) -> Option<&'a 
     schema.pointer_mut(&format!("{pointer}/properties/{key}"))
 }
 
+/// How like a key of another table must be.
+const ALIKE: f64 = 0.85;
+
+/// How many tables that have a key are named.
+const TABLES: usize = 3;
+
 /// Looks for `key` among those that can be written: `check.0.timeout` is one, `ssh.usr` is not.
 ///
 /// # Errors
@@ -106,17 +112,64 @@ fn property<'a>(schema: &'a mut Value, table: &[&str], key: &str) -> Option<&'a 
 pub fn known(key: &str) -> Result<(), String> {
     let schema = json_schema();
     let mut at = &schema;
-    for part in key.split('.').filter(|part| !part.bytes().all(|byte| byte.is_ascii_digit())) {
+    let parts: Vec<&str> = key.split('.').collect();
+    for (index, part) in parts.iter().enumerate() {
+        if part.bytes().all(|byte| byte.is_ascii_digit()) {
+            continue;
+        }
         if let Some(name) = reference(at) {
             at = &schema["definitions"][name];
         }
         let Some(keys) = at["properties"].as_object() else { break };
-        match keys.get(part) {
+        match keys.get(*part) {
             Some(below) => at = below,
-            None => return Err(suggest(part, &keys.keys().collect::<Vec<_>>())),
+            None => {
+                let table: String = parts[..index].iter().map(|part| format!("{part}.")).collect();
+                let keys: Vec<&str> = keys.keys().map(String::as_str).collect();
+                if let Some(near) = near(part, keys.iter().copied(), LIKE).first() {
+                    return Err(format!("did you mean `{table}{near}`?"));
+                }
+                return Err(in_other_tables(part, |table, key| format!("`{}.{key}`", table.name))
+                    .unwrap_or_else(|| suggest(part, &keys)));
+            }
         }
     }
     Ok(())
+}
+
+/// A table of the configuration that stands at its top.
+struct Table {
+    name: String,
+    /// Whether it is written several times.
+    is_array: bool,
+}
+
+/// What a key that is written in the file is probably meant to be, where another table has it.
+pub(super) fn elsewhere(wrong: &str) -> Option<String> {
+    in_other_tables(wrong, |table, key| match table.is_array {
+        true => format!("`{key}` in [[{}]]", table.name),
+        false => format!("`{key}` in [{}]", table.name),
+    })
+}
+
+fn in_other_tables(wrong: &str, show: impl Fn(&Table, &str) -> String) -> Option<String> {
+    let schema = json_schema();
+    let mut all: Vec<(Table, String)> = Vec::new();
+    for (name, property) in schema["properties"].as_object()? {
+        let Some(definition) = reference(property).filter(|_| name != "environment") else {
+            continue;
+        };
+        let keys = schema["definitions"][definition]["properties"].as_object();
+        for key in keys.into_iter().flat_map(|keys| keys.keys()) {
+            let is_array = super::ARRAYS.contains(&name.as_str());
+            all.push((Table { name: name.clone(), is_array }, key.clone()));
+        }
+    }
+    let found = near(wrong, all.iter().map(|(_, key)| key.as_str()), ALIKE);
+    let first = *found.first()?;
+    let shown = all.iter().filter(|(_, key)| key == first).take(TABLES);
+    let shown: Vec<String> = shown.map(|(table, key)| show(table, key)).collect();
+    Some(format!("did you mean {}?", shown.join(" or ")))
 }
 
 /// The definition that `schema` refers to, itself or for its items, or as its last choice.

@@ -100,13 +100,7 @@ impl Loaded {
             let is_set = locate::has(&self.values, key);
             let (place, environment) =
                 if is_set { locate::source_of(&self.layers, key) } else { (Place::Default, None) };
-            found.push(Setting {
-                key: key.join("."),
-                shown: show_key(key).trim_end_matches(": ").to_owned(),
-                value: value.clone(),
-                place,
-                environment,
-            });
+            found.push(Setting { key: key.join("."), value: value.clone(), place, environment });
         });
         found
     }
@@ -121,10 +115,8 @@ impl Loaded {
 /// A value that is set, and what sets it.
 #[derive(Debug, Clone)]
 pub struct Setting {
-    /// The key, its parts joined by dots.
+    /// The key, its parts joined by dots, as `config KEY` takes it: `group.1.hosts`.
     pub key: String,
-    /// The key as a person wrote it: `[[group]] #2 hosts`.
-    pub shown: String,
     /// The value.
     pub value: Value,
     /// What sets it.

@@ -168,6 +168,8 @@ fn words(heard: &Heard) -> String {
     let end = failure::end_word(&heard.end);
     match (&heard.said, heard.end.failure()) {
         (Some(said), _) => format!("exit {}", said.output.status),
+        // An end that is named like its cause is told once.
+        (None, Some(failure)) if end == failure.kind.to_string() => told(failure),
         (None, Some(failure)) => format!("{end}: {}", told(failure)),
         (None, None) => end.to_owned(),
     }

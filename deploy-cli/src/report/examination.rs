@@ -142,17 +142,24 @@ impl Examination {
         let fine = self.all().filter(|finding| finding.grade == Grade::Ok).count();
         match (self.exit(), bad.is_empty()) {
             (Exit::Complete, true) => {
-                let told = format!("nothing would stop a deploy: {looked_at} things are well");
+                let told = format!("nothing would stop a deploy: {}", well(looked_at));
                 ui.paint(ui.good(), &format!("{told} on this machine and {hosts}"))
             }
             (Exit::Complete, false) => {
-                format!("nothing would stop a deploy: {}, {fine} things are well", bad.join(", "))
+                format!("nothing would stop a deploy: {}, {}", bad.join(", "), well(fine))
             }
             (exit, _) => {
                 let paint = if exit == Exit::Refused { ui.bad() } else { ui.note() };
-                ui.paint(paint, &format!("{}, {fine} things are well", bad.join(", ")))
+                ui.paint(paint, &format!("{}, {}", bad.join(", "), well(fine)))
             }
         }
+    }
+}
+
+fn well(number: usize) -> String {
+    match number {
+        1 => "1 thing is well".to_owned(),
+        many => format!("{many} things are well"),
     }
 }
 
@@ -268,6 +275,7 @@ mod tests {
             let kind = deploy_core::backend::ErrorKind::Unreachable;
             Finding::of_error("login", &deploy_core::backend::BackendError::new(kind, "connect"))
         };
+        assert_eq!((well(1).as_str(), well(2).as_str()), ("1 thing is well", "2 things are well"));
         assert_eq!(with(vec![Finding::warning("clock", "ahead")]), Exit::Complete);
         assert_eq!(with(vec![silent()]), Exit::Incomplete);
         assert_eq!(with(vec![silent(), Finding::problem("sudo", "no")]), Exit::Refused);

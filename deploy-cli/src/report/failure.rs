@@ -36,7 +36,7 @@ pub(super) fn in_stage(failure: &Failure, target: &Target) -> String {
 /// target.
 fn without(phrase: &str, target: &Target) -> String {
     let mut text = phrase.to_owned();
-    for preposition in [" on ", " to ", " of ", " from ", " at ", " "] {
+    for preposition in [" on ", " to ", " of ", " for ", " from ", " at ", " "] {
         let named = format!("{preposition}{target}");
         let Some(at) = text.find(&named) else { continue };
         let after = text[at + named.len()..].chars().next();
@@ -101,6 +101,7 @@ mod tests {
         let without = |phrase: &str| without(phrase, &Target::new("h1").unwrap());
         assert_eq!(without("restart mockbase on h1"), "restart mockbase");
         assert_eq!(without("connect to h1"), "connect");
+        assert_eq!(without("render v1 for h1"), "render v1");
         assert_eq!(without("probe h1: again"), "probe: again");
         assert_eq!(without("copy to h10"), "copy to h10");
         assert_eq!(without("connect to h1.example.org"), "connect to h1.example.org");

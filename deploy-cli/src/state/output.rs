@@ -68,7 +68,9 @@ impl Kept {
         }
         let mut text = Vec::with_capacity(bytes.len() + 32);
         if self.last != Some((stage, stream)) {
-            let stream = if stream == Stream::Stderr { " (stderr)" } else { "" };
+            // What restarts a service says all on standard error, for its answer takes the other.
+            let is_told = stream == Stream::Stderr && stage != Stage::Restart;
+            let stream = if is_told { " (stderr)" } else { "" };
             let end = if self.is_open { "\n" } else { "" };
             text.extend_from_slice(format!("{end}--- {stage}{stream}\n").as_bytes());
         }
@@ -107,8 +109,13 @@ mod tests {
         {
             kept.write(stage, Stream::Stdout, bytes);
         }
+        kept.write(Stage::Check, Stream::Stderr, b"\n");
+        kept.write(Stage::Restart, Stream::Stderr, b"y");
         let text = std::fs::read_to_string(path).unwrap();
-        assert_eq!(text, "--- fetch\nno end\n--- restart\nan end\n--- check\nx");
+        assert_eq!(
+            text,
+            "--- fetch\nno end\n--- restart\nan end\n--- check\nx\n--- check (stderr)\n\n--- restart\ny"
+        );
     }
 
     #[test]

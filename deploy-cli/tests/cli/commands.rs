@@ -1,5 +1,7 @@
 //! Commands that move nothing.
 
+use std::fs;
+
 use crate::place::Place;
 
 #[test]
@@ -53,10 +55,16 @@ fn tag_makes_and_pushes_the_next_version() {
     let tag = ran.stdout.split("deploy-cli deploy ").nth(1).unwrap().trim();
     assert!(tag.ends_with("/1"), "{tag}");
     assert!(place.git(&["ls-remote", "origin"]).contains(tag));
+    ran.says(", and pushed it to origin\n");
     place.cli(&["tag"]).ends(0).says("/2");
     place.cli(&["tag", "--major"]).ends(2).says("date tags have no major");
     place.commit(3, "not pushed");
-    place.cli(&["tag"]).ends(1);
+    let ran = place.cli(&["tag"]).ends(1).says("error: cannot tag HEAD\n");
+    ran.says("`branch` in [version] allows only what is on that branch");
+    fs::write(place.path("repo/version"), "modified").unwrap();
+    let ran = place.cli(&["tag"]).ends(1).says("error: cannot tag HEAD\n");
+    ran.says("a tag is of what is committed").never_says("deployed");
+    place.cli(&["deploy", "latest"]).ends(1).says("error: deploy \"release/");
 }
 
 #[test]
@@ -104,6 +112,8 @@ fn environments_are_kept_apart() {
     }
     place.cli(&["--env", "production", "history"]).ends(0).says("complete");
     place.cli(&["--env", "beta", "history"]).ends(0).says("no run yet");
+    let ran = place.cli(&["--env", "beta", "plan", "production"]).ends(1);
+    ran.says("production is an environment: `--env production` chooses it");
 }
 
 #[test]

@@ -32,11 +32,13 @@ fn every_value_says_where_it_comes_from_and_defaults_are_told() {
     assert_eq!(of("ssh.user"), ["ssh.user DEPLOY_CFG__SSH__USER \"ann\""]);
     assert_eq!(of("ssh.max_starts"), ["ssh.max_starts default 10"]);
     assert_eq!(of("run.timeouts.fetch"), ["run.timeouts.fetch default \"10m\""]);
-    assert_eq!(of("[[check]] #1 retries"), ["[[check]] #1 retries default 0"]);
+    assert_eq!(of("check.0.retries"), ["check.0.retries default 0"]);
     // The base has a batch; the overlay, whose array replaces it, has none.
-    assert_eq!(of("[[group]] #1 batch"), ["[[group]] #1 batch default \"all\""]);
+    assert_eq!(of("group.0.batch"), ["group.0.batch default \"all\""]);
+    let taken = place.cli(&["--env", "beta", "config", "check.0.retries"]).ends(0).stdout;
+    assert_eq!(taken, "0\n", "as it is listed, it can be asked for");
     // What means nothing without another key is not told.
-    for key in ["notify", "[[group]] #1 interval", "[[check]] #1 redirects", "fetch.timeout"] {
+    for key in ["notify", "group.0.interval", "check.0.redirects", "fetch.timeout"] {
         assert_eq!(of(key), Vec::<String>::new(), "{key}");
     }
 }
@@ -70,8 +72,8 @@ fn one_key_a_table_of_them_and_what_there_is_not() {
     let from = line["from"].as_str().unwrap();
     assert!(from.ends_with("deploy.toml:24 [environment.beta]"), "{from}");
     ran(&["ssh.user"]).ends(1).says("ssh.user is not set, and has no default");
-    ran(&["ssh.usr"]).ends(1).says("there is no key ssh.usr").says("did you mean `user`?");
-    ran(&["check.0.timeuot"]).ends(1).says("did you mean `timeout`?");
+    ran(&["ssh.usr"]).ends(1).says("there is no key ssh.usr").says("did you mean `ssh.user`?");
+    ran(&["check.0.timeuot"]).ends(1).says("did you mean `check.0.timeout`?");
     ran(&["nonsense"]).ends(1).says("there is no key nonsense");
     ran(&["layout.keep", "--check"]).ends(2);
 }
@@ -103,10 +105,21 @@ fn check_reads_all_environments_and_makes_of_them_what_a_deploy_would() {
 }
 
 #[test]
+fn a_wrong_key_is_answered_with_one_that_can_be_typed() {
+    let place = Place::new();
+    place.cli(&["config", "layout.kep"]).ends(1).says("did you mean `layout.keep`?");
+    place.cli(&["config", "keep_release"]).ends(1).says("did you mean `layout.keep`?");
+    place.cli(&["config", "check.0.timeot"]).ends(1).says("did you mean `check.0.timeout`?");
+    place.reconfigure("app =", "keep_releases = 3\napp =");
+    let ran = place.cli(&["config"]).ends(1).says("keep_releases: unknown key");
+    ran.says("did you mean `keep` in [layout]?").never_says("known here");
+}
+
+#[test]
 fn check_refuses_templates_whose_variables_cannot_be_read() {
     let place = Place::new();
     place.configure("[[template]]\nsource = \"a.j2\"\ndestination = \"a\"\n");
-    place.cli(&["config", "--check"]).ends(1).says("it has no file \"a.j2\", a template");
+    place.cli(&["config", "--check"]).ends(1).says("the version has no file \"a.j2\", a template");
     std::fs::write(place.path("repo/a.j2"), "port = {{ prot }}\n").unwrap();
     place.commit(2, "two");
     place.cli(&["config", "--check"]).ends(1).says("a.j2:1: `prot` is not defined");

@@ -217,7 +217,23 @@ fn a_template_that_fails_refuses_before_anything_is_touched() {
     // Back to a version that cannot be rendered now, and is not there: that host says why.
     let ran = place.cli(&["rollback", "release/2026-01-01/1"]);
     assert_ne!(ran.code, 0);
-    ran.says("`prot` is not defined");
+    ran.says("`prot` is not defined").says("it is no longer there (keep = 3)");
+}
+
+#[test]
+fn back_to_a_version_that_lacks_a_template_says_why_that_cannot_be() {
+    let place = Place::new();
+    place.configure(TEMPLATE);
+    fs::create_dir(place.path("repo/templates")).unwrap();
+    fs::write(place.path("repo/templates/app.conf.j2"), "ok\n").unwrap();
+    place.git(&["add", "."]);
+    place.version(2, "two");
+    place.cli(&["deploy"]).ends(0);
+    let ran = place.cli(&["rollback", "release/2026-01-01/1"]);
+    assert_ne!(ran.code, 0);
+    let why = "it is no longer there (keep = 3) and cannot be made anew: the version has no file \
+               \"templates/app.conf.j2\"";
+    ran.says(why).says("choose a version that is still there").never_says("correct `source`");
 }
 
 #[test]
@@ -241,7 +257,7 @@ fn doctor_finds_what_templates_lack() {
     fs::remove_file(place.path("repo/templates/app.conf.j2")).unwrap();
     place.version(4, "four");
     let ran = place.cli(&["doctor"]).ends(1);
-    ran.says("it has no file \"templates/app.conf.j2\", a template")
+    ran.says("the version has no file \"templates/app.conf.j2\", a template")
         .says("cure: add it to the repository");
     assert_eq!(place.live(), "", "nothing was brought anywhere");
 }

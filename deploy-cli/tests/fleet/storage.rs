@@ -22,7 +22,7 @@ fn a_read_only_directory_fails_that_host_before_anything_moves() {
         "mount --bind /srv/deployment /srv/deployment; mount -o remount,ro,bind /srv/deployment",
     );
     let v2 = stage.good(2);
-    stage.deploy(&v2).exits(6).says("h2").says("writable");
+    stage.deploy(&v2).exits(6).says("h2").says("is mounted read-only").never_says("its owner");
     stage.all_serve(&["h1"], 2);
     stage.all_serve(&["h2"], 1);
 }

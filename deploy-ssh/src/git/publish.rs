@@ -54,7 +54,7 @@ impl GitSource {
                     .with_source("only the targets know what they served before"));
             }
         };
-        admit::check(&self.git, &self.options, &target).await?;
+        admit::check(&self.git, &self.options, &target, &admit::Purpose::tag(at)).await?;
         let commit = Oid::of(&target.id).ok_or_else(|| {
             BackendError::new(ErrorKind::Broken, attempted.clone()).with_source("no commit id")
         })?;

@@ -65,7 +65,10 @@ impl Edition {
             if edition.engine.text(template.source()).is_none() {
                 let error = BackendError::new(ErrorKind::NotFound, edition.attempted());
                 return Err(error
-                    .with_source(format!("it has no file {:?}, a template", template.source()))
+                    .with_source(format!(
+                        "the version has no file {:?}, a template",
+                        template.source()
+                    ))
                     .with_hint("add it to the repository, or correct `source`"));
             }
         }

@@ -166,7 +166,10 @@ impl SshTransport {
         version: &Version,
     ) -> Result<Option<Release>, BackendError> {
         let made_of = self.made_of(version)?;
-        let files = self.planned(target, version)?;
+        let files = self.planned(target, version).map_err(|error| match error.kind() {
+            ErrorKind::Broken => error,
+            _ => self.not_made_anew(target, version, &error),
+        })?;
         let release = |generation: u32| {
             let rendering = Rendering { files: files.clone(), generation };
             rendering.release(&self.layout, version, &self.steps, &made_of)
@@ -187,6 +190,27 @@ impl SshTransport {
             }
             generation = generation.saturating_add(1);
         }
+    }
+
+    /// Why `target` cannot have `version`: an earlier release of it would do, but none is there.
+    fn not_made_anew(
+        &self,
+        target: &Target,
+        version: &Version,
+        why: &BackendError,
+    ) -> BackendError {
+        let kept = self.layout.kept();
+        let cause = why.cause();
+        let told =
+            format!("it is no longer there (keep = {kept}) and cannot be made anew: {cause}");
+        BackendError::new(why.kind(), format!("find the release of {version} on {target}"))
+            .with_source(told)
+            .with_hint(match why.hint() {
+                Some(hint) if why.kind() != ErrorKind::NotFound => hint.to_owned(),
+                _ => "choose a version that is still there: `deploy-cli rollback` without one \
+                      takes the last good one"
+                    .to_owned(),
+            })
     }
 
     /// What the present configuration renders into the release of `mark`, and with which generation

@@ -1,6 +1,9 @@
 //! What a target says of itself. All of it is parsed as if somebody had made it up.
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use deploy_core::{
     backend::{Good, Live, Serving},
@@ -14,6 +17,7 @@ use crate::{
     git::oid::Oid,
     layout::{Layout, is_release_id},
     pack::Have,
+    session::quote,
     state::{Mark, State},
 };
 
@@ -62,6 +66,8 @@ struct Probe {
     has_gzip: bool,
     missing: Vec<String>,
     unwritable: Vec<String>,
+    /// Where file systems are mounted that are read-only.
+    readonly: BTreeSet<String>,
     odd: Vec<String>,
     is_half_adopted: bool,
     path: String,
@@ -135,6 +141,9 @@ impl Report {
             "git" => self.probe.git = Some(owned()),
             "gzip" => self.probe.has_gzip = true,
             "missing" => self.probe.missing.push(owned()),
+            "readonly" => {
+                self.probe.readonly.insert(owned());
+            }
             "unwritable" => self.probe.unwritable.push(owned()),
             "odd" => self.probe.odd.push(owned()),
             "unfinished" => self.probe.is_half_adopted = true,
@@ -270,6 +279,10 @@ impl Report {
             let cure = format!("make {who} its owner, or choose another live path");
             Lack::new(format!("{dir} is not writable"), cure)
         }));
+        lacks.extend(probe.readonly.iter().map(|mount| {
+            let cure = format!("mount -o remount,rw {}", quote(mount));
+            Lack::new(format!("the file system at {mount} is mounted read-only"), cure)
+        }));
         if probe.is_half_adopted {
             lacks.push(Lack::new("its adoption was broken off", "`deploy-cli adopt` finishes it"));
         } else {
@@ -388,7 +401,7 @@ mod tests {
     #[test]
     fn what_is_missing_is_named_with_a_way_out() {
         let poor = "missing mv -T\nuser deploy 1000\npath directory\ndisk 12 /srv\n\
-            unwritable /srv/app\nlive ../../etc\nstate {}\nclaim {\ndone ";
+            unwritable /srv/app\nreadonly /srv\nreadonly /srv\nlive ../../etc\nstate {}\nclaim {\ndone ";
         let lacks = live(poor).lacks.join("\n");
         for part in [
             "git: install",
@@ -396,6 +409,7 @@ mod tests {
             "/srv/app/live is a plain directory: `deploy-cli adopt` takes it over; or move it away",
             "disk full on /srv",
             "make deploy its owner",
+            "the file system at /srv is mounted read-only: mount -o remount,rw /srv",
             "points to \"../../etc\", which is not ours",
             "state.json cannot be read",
             "`deploy-cli unlock`",

@@ -90,7 +90,9 @@ pub(in crate::commands) async fn request(
     project.state.make_for_app();
     let resolved = match adopted_name(wish) {
         Some(name) => Some(adopted(context, project, (wired, &groups), name).await?),
-        None => resolved(project, wish).await?,
+        None => resolved(project, wish)
+            .await
+            .map_err(|error| perhaps_environment(project, wish, error))?,
     };
     let goal = match (resolved, wish.command) {
         (_, Command::Service(action)) => Goal::Operate(action),
@@ -161,6 +163,20 @@ fn planned_then(mut groups: Vec<Group>, applied: &Applied) -> Vec<Group> {
         groups.retain(|group| !group.targets.is_empty());
     }
     groups
+}
+
+/// `error`, with what was probably meant where the version is called like an environment.
+fn perhaps_environment(project: &Project, wish: &Wish, error: BackendError) -> CommandError {
+    let is_missing = error.kind() == ErrorKind::NotFound;
+    let error = CommandError::from(error);
+    match &wish.version {
+        Some(VersionRef::Named(name))
+            if is_missing && project.loaded.config.environment.contains_key(name) =>
+        {
+            error.hint(format!("{name} is an environment: `--env {name}` chooses it"))
+        }
+        _ => error,
+    }
 }
 
 /// The exact version, if one is wished for. The way back is never refused (rule 8).

@@ -72,7 +72,11 @@ fn templates(config: &Config) -> Result<(), Told> {
         }
     }
     if config.secrets_file.is_some() && config.template.is_empty() {
-        return Err(told(["secrets_file"], "goes with [[template]] only"));
+        let hint = "remove that line, or add the [[template]] that writes its secrets";
+        return Err(Told {
+            hint: Some(hint.to_owned()),
+            ..told(["secrets_file"], "goes with [[template]] only")
+        });
     }
     Ok(())
 }

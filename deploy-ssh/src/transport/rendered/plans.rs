@@ -38,21 +38,25 @@ struct Plans {
 /// Why nothing can be rendered.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::transport) struct Refused {
+    /// Whether the version lacks a template: no other configuration cures that.
+    lacks: bool,
     why: String,
     hint: Option<String>,
 }
 
 impl Refused {
     pub(super) fn of(error: &BackendError) -> Self {
-        Self { why: error.cause(), hint: error.hint().map(str::to_owned) }
+        let lacks = error.kind() == ErrorKind::NotFound;
+        Self { lacks, why: error.cause(), hint: error.hint().map(str::to_owned) }
     }
 
     fn of_fault(fault: &Fault) -> Self {
-        Self { why: fault.to_string(), hint: fault.hint().map(str::to_owned) }
+        Self { lacks: false, why: fault.to_string(), hint: fault.hint().map(str::to_owned) }
     }
 
     fn error(&self, attempted: &str) -> BackendError {
-        let error = BackendError::new(ErrorKind::Rejected, attempted).with_source(self.why.clone());
+        let kind = if self.lacks { ErrorKind::NotFound } else { ErrorKind::Rejected };
+        let error = BackendError::new(kind, attempted).with_source(self.why.clone());
         match &self.hint {
             Some(hint) => error.with_hint(hint),
             None => error,
@@ -82,7 +86,7 @@ impl Refusals {
         if self.0.len() > TOLD {
             why.push_str(&format!("; and {} more mistakes", self.0.len() - TOLD));
         }
-        Err(Refused { why, hint: first.hint.clone() }.error(attempted))
+        Err(Refused { lacks: first.lacks, why, hint: first.hint.clone() }.error(attempted))
     }
 }
 

@@ -12,16 +12,23 @@ command -v gzip >/dev/null 2>&1 && say gzip yes
 if [ ! -L "$cache/live" ]; then
   mv --help 2>&1 | grep -q -e '-[a-zA-Z]*T' || say missing 'mv -T'
 fi
-# To root, and in some shells, everything looks writable, even what is mounted read-only.
-is_writable() {
-  [ -w "$1" ] || return 1
-  if [ -f "$cache/state.json" ] && { :; } 2>/dev/null >>"$cache/state.json"; then return; fi
+# Whether a file system is mounted read-only, whoever owns what is on it; _disk says where.
+is_readonly() {
   find_disk "$1"
   _o= _m=$(printf %s "${_disk#* }" | sed 's/\\/\\134/g; s/ /\\040/g')
   while read -r _x _at _x _opt _x; do
     [ "$_at" != "$_m" ] || _o=$_opt
   done </proc/mounts
-  case ,$_o, in *,ro,*) return 1 ;; esac
+  case ,$_o, in *,ro,*) return 0 ;; esac
+  return 1
+}
+# To root, and in some shells, everything looks writable, even what is mounted read-only.
+look_writable() {
+  if [ -w "$1" ]; then
+    if [ -f "$cache/state.json" ] && { :; } 2>/dev/null >>"$cache/state.json"; then return; fi
+    ! is_readonly "$1" || say readonly "${_disk#* }"
+  elif is_readonly "$1"; then say readonly "${_disk#* }"
+  else say unwritable "$1"; fi
 }
 
 # What the login says of the user is believed when that user's home is ours.
@@ -44,8 +51,8 @@ _w=$cache
 while [ ! -e "$_w" ]; do _w=${_w%/*}; [ -n "$_w" ] || _w=/; done
 [ -d "$_w" ] || say odd "$_w is not a directory"
 _p=${path%/*}
-is_writable "$_w" || say unwritable "$_w"
-if [ ! -L "$path" ] && [ -d "$_p" ] && [ ! -w "$_p" ]; then say unwritable "$_p"; fi
+look_writable "$_w"
+if [ ! -L "$path" ] && [ -d "$_p" ] && [ ! -w "$_p" ]; then look_writable "$_p"; fi
 _f=$(stat -f -c '%a %S %T' "$_w" 2>/dev/null)
 _free=0
 set -f
