@@ -99,3 +99,15 @@ pub fn examples(command: &clap::Command) -> Vec<String> {
     let Some(examples) = help.strip_prefix("Examples:\n") else { return Vec::new() };
     examples.lines().map(|line| line.trim().to_owned()).collect()
 }
+
+/// Reads how many of something are wanted.
+///
+/// # Errors
+/// For none, and for what is no number.
+pub(crate) fn from_one(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("none would be listed: give 1 or more".to_owned()),
+        Ok(number) => Ok(number),
+        Err(error) => Err(error.to_string()),
+    }
+}

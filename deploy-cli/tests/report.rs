@@ -118,6 +118,7 @@ fn plan() -> Plan {
         }],
         steps: Vec::new(),
         warnings: vec!["no way back: first deploy on h6".into()],
+        details: vec!["h2, h3: unchanged files are copied".into()],
     }
 }
 

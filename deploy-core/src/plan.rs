@@ -89,6 +89,9 @@ pub struct Plan {
     pub steps: Vec<PlannedStep>,
     /// What a person should know before they say yes.
     pub warnings: Vec<String>,
+    /// What is as it should be on the targets, equal details once, for whoever wants to know more.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub details: Vec<String>,
 }
 
 /// Which way a plan goes.
@@ -203,6 +206,20 @@ impl PlannedGroup {
 }
 
 impl Plan {
+    /// Whether a run of it would end before it touches any target, by what is known now: the lost
+    /// targets are more than a budget allows, or nobody is left in a group (rules 6 and 10). Going
+    /// back does what it can, and is hopeless only when nobody is left at all.
+    pub fn is_hopeless(&self) -> bool {
+        let is_empty = |group: &PlannedGroup| group.batches.iter().all(Vec::is_empty);
+        if self.direction == Direction::Back {
+            return self.groups.iter().all(is_empty);
+        }
+        let lost: usize = self.groups.iter().map(|group| group.lost.len()).sum();
+        let is_over = |group: &PlannedGroup| group.allowance.exceeded_by(group.lost.len());
+        self.groups.iter().any(|group| is_empty(group) && !group.lost.is_empty() || is_over(group))
+            || self.allowance.is_some_and(|allowance| allowance.exceeded_by(lost))
+    }
+
     /// All changes with their groups, in the order in which they start.
     pub fn changes(&self) -> impl Iterator<Item = (&PlannedGroup, &Change)> {
         self.groups

@@ -73,6 +73,23 @@ fn make(request: &PlanRequest, survey: &Survey) -> Result<Plan, PlanError> {
 }
 
 #[test]
+fn equal_details_of_those_that_move_are_told_once() {
+    let told = |details: &str, version: &str| Live {
+        details: vec![details.to_owned()],
+        ..live(Some(version), &[version])
+    };
+    let survey = survey(&[
+        ("h1", told("copied", "v1")),
+        ("h2", told("linked", "v1")),
+        ("h3", told("copied", "v1")),
+        ("same", told("copied", "v2")),
+    ]);
+    let plan = make(&deploy(vec![group("all", &["h1", "h2", "h3", "same"])]), &survey).unwrap();
+    assert_eq!(plan.details, ["h1, h3: copied", "h2: linked"]);
+    assert!(plan.warnings.iter().all(|warning| !warning.contains("copied")));
+}
+
+#[test]
 fn back_is_what_is_live_only_when_that_is_good() {
     let survey = survey(&[
         ("good", live(Some("v1"), &["v1", "v0"])),

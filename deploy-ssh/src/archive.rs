@@ -252,9 +252,17 @@ impl Archives {
         };
         built.run().await.map_err(|failed| {
             let kind = if failed.is_late { ErrorKind::TimedOut } else { ErrorKind::Rejected };
+            let hint = match failed.is_late {
+                true => "raise `timeout` in [fetch], or see what the command waits for",
+                false => {
+                    "mend `command` in [fetch]: it ran with `sh`, in a directory that holds what is \
+                     committed, and no .git"
+                }
+            };
             BackendError::new(kind, attempted.clone())
                 .with_source(failed.why)
                 .with_evidence(failed.evidence)
+                .with_hint(hint)
         })?;
         let file = read::open(&archive).map_err(|error| {
             broken(error).with_hint("the command must write a tar archive to \"$DEPLOY_ARCHIVE\"")

@@ -14,6 +14,7 @@ mod preview;
 mod promote;
 mod rendered;
 mod report;
+mod share;
 mod unlock;
 
 use std::{
@@ -273,24 +274,24 @@ impl SshTransport {
         .line()
     }
 
-    /// Whether the claim that kept us out may be taken over.
+    /// The claim that kept us out, to be taken over, if it may be.
     ///
     /// # Errors
     /// `Claimed`, with who holds the target, when it may not.
     fn take_over(
         &self,
         target: &Target,
-        held: &str,
+        held: String,
         attempted: &str,
         scope: &Scope,
-    ) -> Result<(), BackendError> {
+    ) -> Result<String, BackendError> {
         let error = BackendError::new(ErrorKind::Claimed, attempted);
         let unlock = format!("if that run is dead: `deploy-cli unlock --hosts {target}`");
-        let Some(record) = ClaimRecord::parse(held) else {
+        let Some(record) = ClaimRecord::parse(&held) else {
             return Err(error.with_source("its claim cannot be read").with_hint(unlock));
         };
         match record.standing(&scope.run, &self.process) {
-            Standing::Ours | Standing::Dead => Ok(()),
+            Standing::Ours | Standing::Dead => Ok(held),
             Standing::Foreign => Err(error
                 .with_source(format!(
                     "the run {} of {:?} on {:?} holds it since {:.0}",
@@ -324,7 +325,9 @@ impl Transport for SshTransport {
         }
         let needs_git = self.archives().is_none();
         let rendered = report.rendered.clone();
+        let sharing = self.sharing(&report);
         let mut live = report.into_live(&self.layout, needs_git, &scope.run, &self.process);
+        live.details.push(sharing);
         if let Some(renders) = &self.renders {
             live.notes.extend(rendered.notes(renders.templates().secrets_path()));
             live.lacks.extend(rendered.lacks);

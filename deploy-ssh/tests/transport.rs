@@ -389,19 +389,21 @@ async fn unchanged_files_are_hard_links_only_where_nobody_can_write_through_them
         timeout: Duration::from_secs(20),
     };
     let cases = [
-        ("daemon", vec![], !is_root),
-        ("daemon", vec![step], false),
-        (whoami.as_str(), vec![], false),
-        ("root", vec![], false),
+        ("daemon", vec![], !is_root, if is_root { "are copied: root, who" } else { "hard links" }),
+        ("daemon", vec![step], false, "written anew: build steps"),
+        (whoami.as_str(), vec![], false, "who deploys, could write"),
+        ("root", vec![], false, "are copied: "),
+        ("", vec![], false, "service_user is not set"),
     ];
-    for (service, steps, is_linked) in cases {
+    for (service, steps, is_linked, told) in cases {
         let ground = Ground::new();
         ground.write("same.txt", "same");
         ground.write("bin/gone", "gone");
         ground.write("log/x", "x");
         ground.write("changed.txt", "one");
         let v1 = ground.commit("v1");
-        let layout = ground.layout().share(["log"]).unwrap().service_user(service);
+        let layout = ground.layout().share(["log"]).unwrap();
+        let layout = if service.is_empty() { layout } else { layout.service_user(service) };
         let transport = ground.transport_of(layout).build_steps(steps);
         let one = ground.deploy(&transport, &v1, "r1").await.unwrap();
         ground.write("changed.txt", "two");
@@ -417,6 +419,9 @@ async fn unchanged_files_are_hard_links_only_where_nobody_can_write_through_them
         );
         assert_eq!(fs::read_to_string(ground.release(&one).join("changed.txt")).unwrap(), "one");
         assert_eq!(fs::read_to_string(ground.release(&one).join("bin/gone")).unwrap(), "gone");
+        let live = ground.live(&transport).await;
+        assert!(live.details.concat().contains(told), "{told}: {:?}", live.details);
+        assert_eq!(live.notes, Vec::<String>::new(), "nothing that a person has to know");
     }
 }
 

@@ -40,8 +40,11 @@ pub(crate) const BUILD: &[Need] = &[
     program("git-lfs", "git-lfs"),
     // Through it come files of git-fat.
     program("rsync", "rsync"),
-    // What small hosts have instead of coreutils.
+    // What small hosts have instead of coreutils, and the shell that goes with it.
     program("busybox", "busybox"),
+    program("dash", "dash"),
+    // Archives are packed by it.
+    program("zstd", "zstd"),
 ];
 
 /// The shells that are completed for, and what shows manual pages.

@@ -29,6 +29,7 @@ use crate::{
     context::{Context, Project},
     display,
     error::CommandError,
+    report::escape_json,
     wire::{self, Wired},
 };
 
@@ -149,7 +150,12 @@ async fn act(
     let exit = rollout::go(going, hold, request).await?;
     if let Some(step) = given_back {
         let places = step.aside.lock().unwrap_or_else(PoisonError::into_inner);
-        for (target, place) in places.iter().filter(|_| !context.global.json) {
+        if context.global.json {
+            let line = serde_json::json!({ "aside": *places });
+            context.ui.line(&escape_json(&line.to_string()));
+            return Ok(exit);
+        }
+        for (target, place) in places.iter() {
             let place = display::line(place).into_owned();
             context.ui.line(&format!("{target}: what was ours lies in {place}"));
         }

@@ -6,6 +6,7 @@ use clap::Args;
 use deploy_core::record::{Command, Exit, Summary, read_journal};
 
 use crate::{
+    args::from_one,
     config::short,
     context::Context,
     error::CommandError,
@@ -27,7 +28,7 @@ Examples:
   deploy-cli history -n 50")]
 pub struct HistoryArgs {
     /// How many
-    #[arg(short = 'n', long, default_value_t = 20, value_name = "NUMBER")]
+    #[arg(short = 'n', long, default_value = "20", value_name = "NUMBER", value_parser = from_one)]
     number: usize,
 }
 

@@ -28,6 +28,9 @@ use crate::{
 ///
 /// Asks all hosts, takes no lock, and changes nothing. A plan that is saved can be reviewed, and
 /// applied later by `deploy --plan` (or `rollback --plan`): exactly, or not at all.
+///
+/// Exit codes: 0 all hosts can be deployed to; 6 some cannot, within the budget; 1 refused, or a deploy
+/// would be, since too many hosts cannot be deployed to.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -84,13 +87,27 @@ pub(crate) async fn cmd_plan(context: &Context, args: &PlanArgs) -> Result<Exit,
         () = crate::signals::ended() => return Err(CommandError::interrupted()),
     };
     wired.close().await;
+    let exit = exit(context, &saved.plan);
     if !saving.as_ref().is_some_and(Saving::is_to_stdout) {
         show(context, &project, &saved.plan)?;
     }
     if let Some(saving) = saving {
         saving.end(&wish, &run, saved)?;
     }
-    Ok(Exit::Complete)
+    Ok(exit)
+}
+
+/// How a run of the plan would end, as far as that is known before it.
+fn exit(context: &Context, plan: &Plan) -> Exit {
+    if plan.is_hopeless() {
+        let told = "too many hosts cannot be deployed to: a deploy would touch none";
+        context.ui.error_line(&context.ui.paint(context.ui.bad(), told));
+        return Exit::Refused;
+    }
+    match plan.groups.iter().all(|group| group.lost.is_empty()) {
+        true => Exit::Complete,
+        false => Exit::Incomplete,
+    }
 }
 
 fn show(context: &Context, project: &Project, plan: &Plan) -> Result<(), CommandError> {

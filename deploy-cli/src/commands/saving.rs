@@ -1,6 +1,9 @@
 //! `plan -o`: keeping a plan for later.
 
-use std::path::{Path, PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 use deploy_core::{plan::SavedPlan, record::RunId};
 use jiff::{Timestamp, Unit};
@@ -11,7 +14,7 @@ use crate::{
     display,
     error::CommandError,
     report::{escape_json, quoted},
-    saved::{self, Asked, FORMAT, Made, PlanFile, Seen},
+    saved::{self, Asked, FORMAT, Made, PlanFile, PlanFileError, Seen},
     who,
 };
 
@@ -38,7 +41,7 @@ impl<'a> Saving<'a> {
             return Err(CommandError::usage("-o - and --json both mean standard output"));
         }
         if path != Path::new("-") {
-            saved::may_write(&context.cwd.join(path)).map_err(CommandError::refused)?;
+            saved::may_write(&context.cwd.join(path)).map_err(|error| cannot_save(path, error))?;
         }
         let seen = seen(project)?;
         Ok(Self { context, project, path: path.to_owned(), seen })
@@ -85,6 +88,18 @@ impl<'a> Saving<'a> {
         }
         Ok(())
     }
+}
+
+fn cannot_save(path: &Path, error: PlanFileError) -> CommandError {
+    let hint = match (&error, path.parent()) {
+        (PlanFileError::Unwritable(_, cause), Some(directory))
+            if cause.kind() == io::ErrorKind::NotFound =>
+        {
+            format!("mkdir -p {}", quoted(&directory.display().to_string()))
+        }
+        _ => "-o takes a file in a directory that is there, or - for standard output".to_owned(),
+    };
+    CommandError::refused(error).hint(hint)
 }
 
 fn command(wish: &Wish) -> &'static str {

@@ -9,12 +9,13 @@ use deploy_core::{
     record::{Event, EventKind, Exit, Observer, Summary, read_journal},
 };
 
+use super::history::fold;
 use crate::{
     completion,
     context::{Context, Project},
     display,
     error::CommandError,
-    report::{self, JsonReporter, PlainReporter},
+    report::{self, JsonReporter, PlainReporter, escape_json},
     state::Past,
 };
 
@@ -53,12 +54,7 @@ pub(crate) async fn cmd_show(context: &Context, args: &ShowArgs) -> Result<Exit,
         return follow(context, &project, &past).await;
     }
     if let Some(host) = &args.host {
-        let output = past.output(host);
-        if output.is_empty() {
-            context.ui.error_line(&format!("{host} said nothing in run {}", past.run));
-        }
-        context.ui.line(&display::block(output.trim_end()));
-        return Ok(Exit::Complete);
+        return said(context, &project, &past, host);
     }
     let mut reporter = context.global.json.then(|| JsonReporter::new(context.ui.clone()));
     let mut summary = Summary::default();
@@ -77,6 +73,32 @@ pub(crate) async fn cmd_show(context: &Context, args: &ShowArgs) -> Result<Exit,
     if reporter.is_none() {
         show(context, &project, &past, &summary);
     }
+    Ok(Exit::Complete)
+}
+
+/// What one host said.
+fn said(
+    context: &Context,
+    project: &Project,
+    past: &Past,
+    host: &Target,
+) -> Result<Exit, CommandError> {
+    let (run, output) = (&past.run, past.output(host));
+    let has_it = || fold(past).in_order().iter().any(|(target, _)| *target == host);
+    if output.is_empty() && !has_it() {
+        let options = &project.options;
+        return Err(CommandError::refused(format!("{host} is no host of run {run}"))
+            .hint(format!("deploy-cli show{options} {run} names its hosts")));
+    }
+    if context.global.json {
+        let line = serde_json::json!({ "run": run, "host": host, "output": output });
+        context.ui.line(&escape_json(&line.to_string()));
+        return Ok(Exit::Complete);
+    }
+    if output.is_empty() {
+        context.ui.error_line(&format!("{host} said nothing in run {run}"));
+    }
+    context.ui.line(&display::block(output.trim_end()));
     Ok(Exit::Complete)
 }
 

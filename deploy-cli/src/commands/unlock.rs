@@ -18,7 +18,7 @@ use crate::{
     context::{Context, Project},
     display,
     error::{CommandError, Kind},
-    report::Screen,
+    report::{Screen, escape_json},
     state::{Freed, describe_holder},
     wire::{self, FoundClaim},
 };
@@ -49,13 +49,14 @@ pub struct UnlockArgs {
 pub(crate) async fn cmd_unlock(context: &Context, args: &UnlockArgs) -> Result<Exit, CommandError> {
     let project = context.project()?;
     let groups = selected(context, &project, &args.hosts, wire::groups(&project.loaded)?)?;
+    let mut tally = Tally::default();
     if args.hosts.is_empty() {
-        free(context, &project)?;
+        tally.lock = free(context, &project)?;
     } else {
         leave(context, &project)?;
     }
     if args.lock_only {
-        return Ok(Exit::Complete);
+        return tally.exit(context);
     }
     let targets: BTreeSet<Target> = groups.into_iter().flat_map(|group| group.targets).collect();
     let (run, wired) = (context.run_id(), wire::pipeline(context, &project, false)?);
@@ -66,7 +67,6 @@ pub(crate) async fn cmd_unlock(context: &Context, args: &UnlockArgs) -> Result<E
         yes: args.yes,
         on_abort: OnAbort::Leave,
     };
-    let mut tally = Tally::default();
     for (target, found) in wired.claims(targets, &run, &project.who).await {
         match found {
             Ok(Some(found)) if may_remove(&deployer, &target, &found).await => {
@@ -74,7 +74,8 @@ pub(crate) async fn cmd_unlock(context: &Context, args: &UnlockArgs) -> Result<E
                 tally.removed(context, &target, &found, removed);
             }
             Ok(Some(found)) => {
-                context.ui.prose(&format!("{target}: left the claim of {}", told(&found)));
+                tell(context, &format!("{target}: left the claim of {}", told(&found)));
+                tally.note(&target, &found, false);
                 tally.left += 1;
             }
             Ok(None) => {}
@@ -82,19 +83,29 @@ pub(crate) async fn cmd_unlock(context: &Context, args: &UnlockArgs) -> Result<E
         }
     }
     wired.close().await;
-    tally.exit()
+    tally.exit(context)
 }
 
-/// Removes the lock, unless its run lives.
-fn free(context: &Context, project: &Project) -> Result<(), CommandError> {
-    match project.state.lock().free()? {
-        Freed::Alive(holder) => return Err(at_work(&holder)),
-        Freed::Removed(holder) => {
-            context.ui.line(&format!("removed the lock of {}", describe_holder(&holder)));
-        }
-        Freed::Nobody => context.ui.line(&format!("{} was not locked", project.name())),
+/// Tells a person; a program gets one value at the end.
+fn tell(context: &Context, line: &str) {
+    if !context.global.json {
+        context.ui.prose(line);
     }
-    Ok(())
+}
+
+/// Removes the lock, unless its run lives. Answers with who held it.
+fn free(context: &Context, project: &Project) -> Result<Option<Holder>, CommandError> {
+    match project.state.lock().free()? {
+        Freed::Alive(holder) => Err(at_work(&holder)),
+        Freed::Removed(holder) => {
+            tell(context, &format!("removed the lock of {}", describe_holder(&holder)));
+            Ok(Some(holder))
+        }
+        Freed::Nobody => {
+            tell(context, &format!("{} was not locked", project.name()));
+            Ok(None)
+        }
+    }
 }
 
 /// The lock is for all hosts, so it stays where only some are meant. The claims of a run that
@@ -104,7 +115,7 @@ fn leave(context: &Context, project: &Project) -> Result<(), CommandError> {
         Some(holder) if holder.run.is_some() => Err(at_work(&holder)),
         Some(holder) => {
             let left = format!("left the lock of {}", describe_holder(&holder));
-            context.ui.line(&format!("{left}; without --hosts it is removed"));
+            tell(context, &format!("{left}; without --hosts it is removed"));
             Ok(())
         }
         None => Ok(()),
@@ -117,6 +128,10 @@ fn at_work(holder: &Holder) -> CommandError {
 
 #[derive(Debug, Default)]
 struct Tally {
+    /// The lock that was removed.
+    lock: Option<Holder>,
+    /// Each claim that was found, for a program.
+    claims: Vec<serde_json::Value>,
     left: usize,
     failed: usize,
 }
@@ -131,9 +146,13 @@ impl Tally {
     ) {
         match removed {
             Ok(()) => {
-                context.ui.prose(&format!("{target}: removed the claim of {}", told(found)));
+                tell(context, &format!("{target}: removed the claim of {}", told(found)));
+                self.note(target, found, true);
             }
-            Err(error) => self.failed(context, error),
+            Err(error) => {
+                self.note(target, found, false);
+                self.failed(context, error);
+            }
         }
     }
 
@@ -142,7 +161,20 @@ impl Tally {
         self.failed += 1;
     }
 
-    fn exit(self) -> Result<Exit, CommandError> {
+    fn note(&mut self, target: &Target, found: &FoundClaim, removed: bool) {
+        let (claim, dead) = (&found.claim, found.is_dead());
+        self.claims.push(serde_json::json!({
+            "target": target, "claim": claim, "dead": dead, "removed": removed,
+        }));
+    }
+
+    fn exit(self, context: &Context) -> Result<Exit, CommandError> {
+        if context.global.json {
+            let line = serde_json::json!({
+                "lock_removed": self.lock, "claims": self.claims, "not_asked": self.failed,
+            });
+            context.ui.line(&escape_json(&line.to_string()));
+        }
         if self.left > 0 {
             let told = format!("{} claims are left", self.left);
             return Err(CommandError::new(Kind::Locked, told)

@@ -10,6 +10,7 @@ use deploy_core::{
 };
 
 use crate::{
+    args::from_one,
     commands::survey,
     context::{Context, Project},
     error::CommandError,
@@ -26,7 +27,7 @@ Examples:
   deploy-cli versions -n 5 --offline   # ask no host")]
 pub struct VersionsArgs {
     /// How many
-    #[arg(short = 'n', long, default_value_t = 20, value_name = "NUMBER")]
+    #[arg(short = 'n', long, default_value = "20", value_name = "NUMBER", value_parser = from_one)]
     number: usize,
     /// Do not ask the hosts which of them are live
     #[arg(long)]

@@ -49,6 +49,9 @@ pub fn plan_lines(plan: &Plan, builds: &[(String, String)], ui: &Ui) -> Vec<Stri
     for warning in &plan.warnings {
         lines.push(ui.paint(ui.note(), &format!("warning: {}", display::line(warning))));
     }
+    for detail in plan.details.iter().filter(|_| ui.verbose) {
+        lines.push(ui.paint(ui.dim(), &display::line(detail)));
+    }
     shown.extend(ui.wrap(lines));
     shown
 }

@@ -303,6 +303,7 @@ mod tests {
             checks: vec![check("port"), check("answers")],
             steps: Vec::new(),
             warnings: Vec::new(),
+            details: Vec::new(),
         }
     }
 

@@ -94,3 +94,13 @@ fn what_was_gone_back_from_is_not_current() {
         .says("the current version is release/2026-01-01/1: run $RUN went back to it")
         .says("nothing is behind");
 }
+
+#[test]
+fn where_nobody_serves_anything_a_deploy_is_the_way_out() {
+    let place = Place::new();
+    place
+        .cli(&["catch-up"])
+        .ends(1)
+        .says("by the hosts: none that answers serves a good version")
+        .says("hint: deploy-cli deploy VERSION brings one to all hosts");
+}

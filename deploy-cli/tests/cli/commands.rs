@@ -90,6 +90,62 @@ fn a_lock_by_hand_keeps_others_out_until_it_is_removed() {
 }
 
 #[test]
+fn unlock_and_show_of_a_host_tell_a_program_one_value() {
+    let place = Place::new();
+    let one = |words: &[&str]| -> serde_json::Value {
+        let said = place.cli(words).ends(0).stdout;
+        serde_json::from_str(&said).unwrap_or_else(|error| panic!("{error}: {said}"))
+    };
+    place.cli(&["deploy"]).ends(0);
+    place.cli(&["lock", "-m", "the database moves"]).ends(0);
+    let unlocked = one(&["unlock", "--json"]);
+    assert_eq!(unlocked["lock_removed"]["why"], "the database moves");
+    assert_eq!(unlocked["claims"], serde_json::json!([]));
+    assert_eq!(one(&["unlock", "--json"])["lock_removed"], serde_json::Value::Null);
+    // What cannot be read may be anybody's: it is removed for who says so.
+    let claim = place.path("srv/deploy-cache/claim.json");
+    std::fs::write(&claim, "{").unwrap();
+    let ran = place.cli(&["unlock", "--json"]).ends(5);
+    let left: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(
+        (&left["claims"][0]["target"], &left["claims"][0]["removed"]),
+        (&"local".into(), &false.into())
+    );
+    assert_eq!(one(&["unlock", "--json", "--yes"])["claims"][0]["removed"], true);
+    assert!(!claim.exists());
+
+    let said = one(&["show", "last", "--host", "local", "--json"]);
+    assert_eq!(said["host"], "local");
+    assert!(said["output"].is_string() && said["run"].is_string(), "{said}");
+    place
+        .cli(&["show", "last", "--host", "nosuch"])
+        .ends(1)
+        .says("nosuch is no host of run $RUN")
+        .says("hint: deploy-cli show $RUN names its hosts");
+}
+
+#[test]
+fn none_is_no_number_of_lines() {
+    let place = Place::new();
+    for words in [&["versions", "-n", "0"][..], &["history", "-n", "0"], &["history", "-n", "x"]] {
+        place.cli(words).ends(2).says("'--number <NUMBER>'");
+    }
+    place.cli(&["versions", "-n", "1"]).ends(0).says("release/2026-01-01/1");
+}
+
+#[test]
+fn details_of_hosts_are_for_those_who_ask() {
+    let place = Place::new();
+    place.cli(&["deploy"]).ends(0);
+    place.version(2, "two");
+    let told = "unchanged files ";
+    place.cli(&["plan"]).ends(0).never_says(told);
+    place.cli(&["plan", "-v"]).ends(0).says("local: ").says(told);
+    place.cli(&["doctor", "-v"]).says(told);
+    place.cli(&["deploy", "-v"]).ends(0).says(told);
+}
+
+#[test]
 fn environments_are_kept_apart() {
     let place = Place::bare();
     place.configure("[environment.beta]\n[environment.production]\n");

@@ -35,7 +35,7 @@ fn the_way_back_is_not_kept_from_by_a_build_that_is_broken() {
     place.cli(&["rollback", "--yes"]).ends(0);
     assert_eq!(place.live(), "two");
     place.version(3, "three");
-    place.cli(&["deploy"]).ends(1).says("exit status 1");
+    place.cli(&["deploy"]).ends(1).says("exit status 1").says("hint: mend `command` in [fetch]");
     // What is neither there nor kept is told as such, for each host.
     place.cli(&["rollback", "release/2026-01-03/1", "--yes"]).ends(1).says("is not built");
     assert_eq!(place.live(), "two");

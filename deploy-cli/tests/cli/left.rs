@@ -28,7 +28,8 @@ fn hosts_of_a_run_are_named_by_how_they_ended() {
         let hosts = format!("@{named}/unreachable");
         place
             .cli(&["plan", "--hosts", &hosts])
-            .ends(0)
+            .ends(1)
+            .says("a deploy would touch none")
             .says("group default: 1 host")
             .says("nowhere.invalid  cannot be deployed to");
     }
@@ -52,6 +53,24 @@ fn hosts_of_a_run_are_named_by_how_they_ended() {
         .ends(1)
         .says("nothing is left of run $RUN: all of its hosts serve the version");
     place.cli(&["plan", "--hosts", "@2/deployed"]).ends(1).says("several runs begin \"2\"");
+}
+
+#[test]
+fn a_plan_ends_as_its_deploy_would() {
+    let place = with_nobodies("nowhere.invalid");
+    place.cli(&["plan"]).ends(6).says("nowhere.invalid  cannot be deployed to");
+    place.cli(&["plan", "--json"]).ends(6);
+    place.cli(&["plan", "-o", "../plan"]).ends(6).says("saved as ../plan");
+    place.cli(&["plan", "--hosts", "local"]).ends(0);
+    place.reconfigure("max_failures = \"100%\"", "max_failures = 0");
+    place.git(&["commit", "-qam", "no failures"]);
+    place.cli(&["plan"]).ends(1).says("1 CANNOT").says("a deploy would touch none");
+    place.cli(&["deploy"]).ends(1);
+    place.reconfigure("attempts = 1", "attempts = 1\nmax_failures = 0");
+    place.reconfigure("max_failures = 0\n[[check]]", "max_failures = 1\n[[check]]");
+    place.git(&["commit", "-qam", "no failures at all"]);
+    place.cli(&["plan"]).ends(1).says("a deploy would touch none");
+    place.cli(&["deploy"]).ends(1);
 }
 
 #[test]

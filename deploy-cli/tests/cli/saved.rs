@@ -71,6 +71,7 @@ fn the_file_is_whole_and_for_everybody_and_replaces_nothing_but_files() {
         .cli(&["plan", "-o", "../no/such/place"])
         .ends(1)
         .says("no/such/place")
+        .says("hint: mkdir -p ../no/such")
         .never_says("deploy mockbase");
     let left = fs::read_dir(place.path("")).unwrap().flatten();
     let left = left.filter(|entry| entry.file_name().to_string_lossy().starts_with(".deploy"));

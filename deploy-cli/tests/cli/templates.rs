@@ -139,10 +139,10 @@ fn secrets_are_masked_and_what_they_lack_is_told_beforehand() {
     prepend(&place, &format!("secrets_file = \"{}\"\n", secrets.display()));
     place.git(&["commit", "-qam", "secrets"]);
     let ran = place.cli(&["deploy", "release/2026-01-01/1"]).ends(1);
-    ran.says("local: ").says("its secrets: $PLACE/secrets.toml is not there");
+    ran.says("local: ").says("its secrets: $PLACE/secrets.toml is not there: write it, for ");
     assert_eq!(place.live(), "");
     fs::write(&secrets, "tokn = \"hunter2\"\n").unwrap();
-    let ran = place.cli(&["plan", "release/2026-01-01/1"]).ends(0);
+    let ran = place.cli(&["plan", "release/2026-01-01/1"]).ends(1);
     let lacks = "the secret token, which templates/app.conf.j2 writes, is missing: put it into \
                  $PLACE/secrets.toml there";
     assert!(!ran.all().contains("hunter2"), "{}", ran.all());

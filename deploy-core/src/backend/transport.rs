@@ -129,9 +129,12 @@ pub struct Live {
     /// something fails its preflight.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lacks: Vec<String>,
-    /// What else is worth telling a person: how unchanged files are kept, an odd clock.
+    /// What else is worth telling a person: a file that somebody changed, an odd clock.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
+    /// What is as it should be, for whoever wants to know more: how unchanged files come along.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub details: Vec<String>,
 }
 
 impl Live {

@@ -126,8 +126,10 @@ impl Plan {
             checks: request.checks.clone(),
             steps: if back { Vec::new() } else { request.steps.clone() },
             warnings: Vec::new(),
+            details: Vec::new(),
         };
         plan.warnings = warnings(&plan, survey);
+        plan.details = details(&plan, survey);
         if let Goal::CatchUp(version) = &request.goal {
             plan.warnings.extend(laid_out_otherwise(&request.groups, survey, version, &release));
         }
@@ -363,10 +365,27 @@ fn warnings(plan: &Plan, survey: &Survey) -> Vec<String> {
     warnings
 }
 
+/// What the targets that will be moved say of themselves, those that say the same together.
+fn details(plan: &Plan, survey: &Survey) -> Vec<String> {
+    let mut told: BTreeMap<&String, Vec<&str>> = BTreeMap::new();
+    for (_, change) in plan.changes().filter(|(_, change)| change.work == Work::Move) {
+        let answer = survey.answers.get(&change.target).and_then(|answer| answer.as_ref().ok());
+        for detail in answer.iter().flat_map(|live| &live.details) {
+            told.entry(detail).or_default().push(change.target.as_str());
+        }
+    }
+    let named = told.into_iter().filter_map(|(detail, on)| Some((detail, names(&on)?)));
+    named.map(|(detail, on)| format!("{on}: {detail}")).collect()
+}
+
 /// The targets whose change is such: the first ten by name, and how many there are besides.
 fn those(plan: &Plan, such: impl Fn(&Change) -> bool) -> Option<String> {
     let targets = plan.changes().filter(|(_, change)| such(change));
     let targets: Vec<&str> = targets.map(|(_, change)| change.target.as_str()).collect();
+    names(&targets)
+}
+
+fn names(targets: &[&str]) -> Option<String> {
     let named = &targets[..targets.len().min(10)];
     let more = targets.len() - named.len();
     let more = if more == 0 { String::new() } else { format!(" and {more} more") };

@@ -74,13 +74,6 @@ impl Backend {
         self.steps.push(OwnedStep { policy, step: Arc::new(step) });
         self
     }
-
-    /// Operates one more service, after those before.
-    #[must_use]
-    pub fn with_operator(mut self, operator: impl Operator + 'static) -> Self {
-        self.operators.push(Arc::new(operator));
-        self
-    }
 }
 
 /// A checker, and where and how often it is asked.

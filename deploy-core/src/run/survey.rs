@@ -23,7 +23,7 @@ pub(super) enum Told<'a> {
 
 enum Report {
     Retried(Target, u32, Failure),
-    Answered(Target, Result<Live, Failure>),
+    Answered(Target, Box<Result<Live, Failure>>),
 }
 
 /// Each target of `groups` once, with the transport of its first group.
@@ -63,7 +63,7 @@ pub(super) async fn ask_all(
             let answer =
                 answer.map_err(|error| Failure::from_error(Stage::Connect, &target, &error));
             // The receiver outlives all tasks, unless the whole survey was dropped.
-            let _ = tx.send(Report::Answered(target, answer));
+            let _ = tx.send(Report::Answered(target, Box::new(answer)));
         });
     }
     drop(tx);
@@ -75,7 +75,7 @@ pub(super) async fn ask_all(
             }
             Report::Answered(target, answer) => {
                 told(Told::Answered { target: &target, answer: &answer });
-                answers.insert(target, answer);
+                answers.insert(target, *answer);
             }
         }
     }

@@ -169,10 +169,7 @@ impl SshTransport {
                     self.note(target, report);
                     return Ok(());
                 }
-                Answered::Claimed(held) => {
-                    self.take_over(target, &held, attempted, scope)?;
-                    dead = held;
-                }
+                Answered::Claimed(held) => dead = self.take_over(target, held, attempted, scope)?,
                 Answered::Else(output, _) if output.status == status::RENDERED && !is_restored => {
                     is_restored = true;
                     self.restore(target, mark, &output, scope).await?;
@@ -213,7 +210,7 @@ impl SshTransport {
             .arg(&mark.id)
             .arg(digest)
             .arg(mark.open_line())
-            .arg(self.share(known))
+            .arg(self.share(known).word())
             .arg(base)
     }
 }

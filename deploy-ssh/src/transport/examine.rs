@@ -92,6 +92,7 @@ impl TransportExaminer {
         if findings.is_empty() {
             findings.push(Finding::ok("host", "tools, live path and rights are there"));
         }
+        findings.push(Finding::ok("layout", transport.sharing(report)));
         findings.extend(self.claimed(report, scope));
         if report.is_busy {
             findings.push(

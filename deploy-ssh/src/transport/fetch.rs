@@ -7,8 +7,8 @@ use deploy_core::{
 use tokio::time::Instant;
 
 use super::{
-    Answered, PullUrl, Report, SshTransport, commit_of, failure, rendered::Rendering, status,
-    within,
+    Answered, PullUrl, Report, SshTransport, commit_of, failure, rendered::Rendering, share::Share,
+    status, within,
 };
 use crate::{
     git::oid::Oid,
@@ -61,7 +61,7 @@ struct Call<'a> {
     flat: &'a Flat,
     mark: &'a Mark,
     base: Option<&'a str>,
-    share: &'static str,
+    share: Share,
 }
 
 /// Where the objects of a call come from.
@@ -160,7 +160,7 @@ impl SshTransport {
             return Err(BackendError::new(ErrorKind::NotFound, attempted)
                 .with_source(format!("{} is gone there", release.id)));
         };
-        let call = Call { part: Part::Mend, flat: &flat, mark, base: None, share: "none" };
+        let call = Call { part: Part::Mend, flat: &flat, mark, base: None, share: Share::None };
         self.call(target, &call, scope, &attempted).await.map(drop)
     }
 
@@ -195,10 +195,7 @@ impl SshTransport {
                     self.note(target, report.clone());
                     return Ok(report);
                 }
-                Answered::Claimed(held) => {
-                    self.take_over(target, &held, attempted, scope)?;
-                    dead = held;
-                }
+                Answered::Claimed(held) => dead = self.take_over(target, held, attempted, scope)?,
                 Answered::Else(output, _)
                     if output.status == status::OBJECTS
                         && !is_fresh
@@ -282,24 +279,8 @@ impl SshTransport {
             .arg(call.flat.commit.as_str())
             .arg(call.flat.tree.as_str())
             .arg(call.mark.open_line())
-            .arg(call.share)
+            .arg(call.share.word())
             .arg(call.base.unwrap_or_default())
-    }
-
-    /// How unchanged files come from the release before. A hard link only where nobody who could
-    /// write through it does: neither the service, nor root, nor a build step. What build steps
-    /// have made is not copied either.
-    pub(super) fn share(&self, known: &Report) -> &'static str {
-        if known.can_reflink() {
-            return "reflink";
-        }
-        if !self.steps.is_empty() {
-            return "none";
-        }
-        match (self.layout.known_service_user(), known.user()) {
-            (Some(service), Some((user, false))) if service != user && service != "root" => "hard",
-            _ => "copy",
-        }
     }
 
     /// Passes on what a person would like to know of a fetch that went well.

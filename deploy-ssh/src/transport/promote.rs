@@ -55,8 +55,7 @@ impl SshTransport {
                     return Ok(());
                 }
                 Answered::Claimed(held) => {
-                    self.take_over(target, &held, &attempted, scope)?;
-                    dead = held;
+                    dead = self.take_over(target, held, &attempted, scope)?;
                 }
                 Answered::Else(output, report) if output.status == status::STALE => {
                     drop(output);

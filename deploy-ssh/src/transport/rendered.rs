@@ -317,10 +317,7 @@ impl SshTransport {
                     self.note(target, report);
                     return Ok(());
                 }
-                Answered::Claimed(held) => {
-                    self.take_over(target, &held, attempted, scope)?;
-                    dead = held;
-                }
+                Answered::Claimed(held) => dead = self.take_over(target, held, attempted, scope)?,
                 Answered::Else(output, _) => {
                     let cache = self.layout.cache();
                     return Err(failure::explain(&output, &known, &cache, attempted));

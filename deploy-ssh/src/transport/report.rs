@@ -215,6 +215,11 @@ impl Report {
         ["btrfs", "xfs", "bcachefs"].contains(&self.probe.filesystem.as_str())
     }
 
+    /// The kind of that file system.
+    pub(super) fn filesystem(&self) -> &str {
+        &self.probe.filesystem
+    }
+
     /// Whether it can unpack what gzip packed.
     pub(super) fn has_gzip(&self) -> bool {
         self.probe.has_gzip
@@ -243,14 +248,9 @@ impl Report {
             by: good.by,
             at: good.at,
         });
-        Live {
-            good: good.collect(),
-            serving: self.serving(),
-            claim,
-            foreign: self.is_foreign(layout),
-            lacks,
-            notes: self.notes(),
-        }
+        let foreign = self.is_foreign(layout);
+        let (good, serving, notes) = (good.collect(), self.serving(), self.remarks);
+        Live { good, serving, claim, foreign, lacks, notes, details: Vec::new() }
     }
 
     /// Whether something that is not ours lies at the live path.
@@ -354,15 +354,6 @@ impl Report {
             }
             _ => None,
         }
-    }
-
-    fn notes(&self) -> Vec<String> {
-        let mut notes = self.remarks.clone();
-        if self.can_reflink() {
-            let kind = &self.probe.filesystem;
-            notes.push(format!("unchanged files share their blocks ({kind})"));
-        }
-        notes
     }
 }
 

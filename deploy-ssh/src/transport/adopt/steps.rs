@@ -198,8 +198,7 @@ async fn hold(
                 return Ok(said);
             }
             Answered::Claimed(held) => {
-                transport.take_over(target, &held, attempted, scope)?;
-                dead = held;
+                dead = transport.take_over(target, held, attempted, scope)?;
             }
             Answered::Else(output, _) => {
                 return Err(explained(

@@ -88,9 +88,9 @@ rendered_whole() {
 # The file of secrets $1, in hexadecimal. It goes from the file to the deployer: no process has it
 # in its arguments.
 show_secrets() {
-  if [ ! -e "$1" ]; then say secrets-fault "$1 is not there"
-  elif [ ! -f "$1" ]; then say secrets-fault "$1 is no file"
-  elif [ ! -r "$1" ]; then say secrets-fault "$1 cannot be read by $(id -un)"
+  if [ ! -e "$1" ]; then say secrets-fault "$1 is not there: write it, for $(id -un) to read"
+  elif [ ! -f "$1" ]; then say secrets-fault "$1 is no file: move it away, and write the file"
+  elif [ ! -r "$1" ]; then say secrets-fault "$1 cannot be read by $(id -un): give it to that user, or to a group of theirs"
   else
     [ -z "$(find -L "$1" -prune -perm -004 2>/dev/null)" ] || say secrets-open "$1"
     printf 'secrets '
