@@ -157,7 +157,7 @@ deploy.toml:15: [[check]] #1 group: there is no group canari | did you mean `can
 deploy.toml:15: [[check]] #1 stage: "restart" is not one of its values | known here: fetch, promote, check
 deploy.toml: the key `app` is missing
 deploy.toml:1: app: app "../etc" has a character that is not allowed
-deploy.toml:1: app: expected a string, found the number `3`
+deploy.toml:1: app: expected a string, found the number `3` | put it in quotes, to have it as text
 deploy.toml:5: layout.path: must be an absolute path on the hosts
 deploy.toml:5: layout.keep: expected a whole number, not negative, found string "/srv/deployment/mockbase/deploy"
 deploy.toml:6: [[group]] #1: group canary has no hosts: give `hosts` or `hosts_file`
