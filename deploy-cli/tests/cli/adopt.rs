@@ -168,14 +168,14 @@ fn a_plain_directory_becomes_ours_and_is_given_back() {
       it is moved into $PLACE/srv/deploy-cache at once, by perl
       links made absolute (1): key
     $CLOCK run $RUN by ann
-    $CLOCK planned: run on 1 host
-    run on mockbase — 1 host
+    $CLOCK planned: adoption of 1 host
+    mockbase: adopt $PLACE/srv/deploy — 1 host
 
     group default: 1 host, stops at the 1st failure of 1
       local  run
 
     on each host:
-      run  step adopt  adopt $PLACE/srv/deploy (within 10m)
+      adopt  step adopt  adopt $PLACE/srv/deploy (within 10m)
     $CLOCK group default: local
     $CLOCK group default: 1 of 1 done
     adopt $PLACE/srv/deploy: done  (run $RUN, $SPAN, exit 0)

@@ -102,5 +102,5 @@ fn where_nobody_serves_anything_a_deploy_is_the_way_out() {
         .cli(&["catch-up"])
         .ends(1)
         .says("by the hosts: none that answers serves a good version")
-        .says("hint: deploy-cli deploy VERSION brings one to all hosts");
+        .says("hint: `deploy-cli deploy VERSION` brings a version to all hosts");
 }
