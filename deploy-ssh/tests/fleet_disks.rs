@@ -111,7 +111,11 @@ async fn a_full_disk_fails_that_target_cleanly() {
     mount.remount("ro");
     let later = ground.transport();
     let live = later.live(&ground.target, &scope("r2")).await.unwrap();
-    assert!(live.lacks.iter().any(|lack| lack.contains("not writable")), "{:?}", live.lacks);
+    assert!(
+        live.lacks.iter().any(|lack| lack.contains("is mounted read-only")),
+        "{:?}",
+        live.lacks
+    );
     let error = later.promote(&ground.target, &change, &scope("r2")).await.unwrap_err();
     assert!(error.cause().contains("is mounted read-only"), "{}", error.cause());
 }
