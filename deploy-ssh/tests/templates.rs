@@ -363,7 +363,8 @@ async fn what_cannot_be_rendered_refuses_before_anything_is_touched(
     assert_eq!(error.hint(), Some("did you mean `port`?"));
     // Whoever goes on all the same is told the same.
     let error = transport.release(target, &v1).unwrap_err();
-    assert_eq!(error.cause(), format!("{APP}:2: `prot` is not defined"));
+    let anew = "it is not there (keep = 5), and cannot be made anew";
+    assert_eq!(error.cause(), format!("{anew}: {APP}:2: `prot` is not defined"));
     let error = scene.transport(json!({})).release(target, &v1).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Broken);
 

@@ -217,7 +217,7 @@ fn a_template_that_fails_refuses_before_anything_is_touched() {
     // Back to a version that cannot be rendered now, and is not there: that host says why.
     let ran = place.cli(&["rollback", "release/2026-01-01/1"]);
     assert_ne!(ran.code, 0);
-    ran.says("`prot` is not defined").says("it is no longer there (keep = 3)");
+    ran.says("`prot` is not defined").says("it is not there (keep = 3)");
 }
 
 #[test]
@@ -231,7 +231,7 @@ fn back_to_a_version_that_lacks_a_template_says_why_that_cannot_be() {
     place.cli(&["deploy"]).ends(0);
     let ran = place.cli(&["rollback", "release/2026-01-01/1"]);
     assert_ne!(ran.code, 0);
-    let why = "it is no longer there (keep = 3) and cannot be made anew: the version has no file \
+    let why = "it is not there (keep = 3), and cannot be made anew: the version has no file \
                \"templates/app.conf.j2\"";
     ran.says(why).says("choose a version that is still there").never_says("correct `source`");
 }

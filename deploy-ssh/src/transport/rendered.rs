@@ -201,8 +201,7 @@ impl SshTransport {
     ) -> BackendError {
         let kept = self.layout.kept();
         let cause = why.cause();
-        let told =
-            format!("it is no longer there (keep = {kept}) and cannot be made anew: {cause}");
+        let told = format!("it is not there (keep = {kept}), and cannot be made anew: {cause}");
         BackendError::new(why.kind(), format!("find the release of {version} on {target}"))
             .with_source(told)
             .with_hint(match why.hint() {
