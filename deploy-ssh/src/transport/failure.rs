@@ -29,8 +29,8 @@ pub(super) mod status {
     pub(crate) const RENDERED: i32 = 51;
 }
 
-/// Words of the C library, in the C locale.
-const FULL: [&str; 2] = ["No space left on device", "Disk quota exceeded"];
+/// Words of the C library, in the C locale; the last are those of tar, where a part could be written.
+const FULL: [&str; 3] = ["No space left on device", "Disk quota exceeded", ": Wrote only "];
 
 /// Whether the environment of the script failed, rather than what it found: trying again with
 /// other data would not help.
