@@ -8,6 +8,7 @@ mod fetch;
 mod groups;
 mod health;
 mod over_ssh;
+mod request;
 mod source;
 mod templates;
 mod variables;
@@ -16,6 +17,7 @@ pub use checks::require_variables;
 pub use examine::Examined;
 pub use groups::{groups, shared_hosts, strategy};
 pub use over_ssh::{FoundClaim, Wired, pipeline};
+pub use request::request;
 pub use source::{lenient_source, scheme, source};
 
 use deploy_core::run::Backend;

@@ -13,7 +13,6 @@ use clap::Args;
 use clap_complete::ArgValueCompleter;
 use deploy_core::{
     backend::Step,
-    model::Group,
     plan::{BatchSize, Goal, PlanRequest},
     record::{Command, Exit},
 };
@@ -91,7 +90,7 @@ pub(crate) async fn cmd_adopt(context: &Context, args: &AdoptArgs) -> Result<Exi
         wait: args.wait,
         ..Wish::new(Command::Adopt)
     };
-    let request = request(&project, groups, args.batch);
+    let request = wire::request(&project.loaded, Goal::Adopt, groups, args.batch);
     let hold = match args.dry_run {
         true => None,
         false => Some(Hold::take(context, &project, &wish).await?),
@@ -161,16 +160,4 @@ async fn act(
         }
     }
     Ok(exit)
-}
-
-fn request(project: &Project, mut groups: Vec<Group>, batch: Option<BatchSize>) -> PlanRequest {
-    if let Some(batch) = batch {
-        groups.iter_mut().for_each(|group| group.batch = batch);
-    }
-    let config = &project.loaded.config;
-    PlanRequest {
-        environment: project.loaded.environment.clone(),
-        strategy: wire::strategy(&config.run),
-        ..PlanRequest::new(config.app.clone(), Goal::Adopt, groups)
-    }
 }

@@ -7,7 +7,7 @@ use clap::Args;
 use clap_complete::ArgValueCompleter;
 use deploy_core::{
     model::{Group, VersionRef},
-    plan::{BatchSize, Goal, PlanRequest},
+    plan::{BatchSize, Goal},
     record::{Command, Exit},
 };
 
@@ -17,12 +17,7 @@ use super::{
     selection::selected,
     survey,
 };
-use crate::{
-    completion,
-    context::{Context, Project},
-    error::CommandError,
-    wire,
-};
+use crate::{completion, context::Context, error::CommandError, wire};
 
 /// Bring the hosts that are behind to the version that the others serve, and touch nobody else
 ///
@@ -95,7 +90,7 @@ pub(crate) async fn cmd_catch_up(
     let goal = Goal::CatchUp(scene.choice.version.clone());
     rollout::told_before(context, &project, &wish, &scene.groups);
     let whole = args.hosts.is_empty() && scene.ahead.is_empty();
-    let request = request(&project, goal, scene.groups, args.batch);
+    let request = wire::request(&project.loaded, goal, scene.groups, args.batch);
     let going = Going { context, project: &project, wish: &wish, wired: &wired, whole };
     rollout::go(going, hold, &request).await
 }
@@ -107,21 +102,4 @@ fn with_canary(mut groups: Vec<Group>) -> Vec<Group> {
         first.canary = true;
     }
     groups
-}
-
-fn request(
-    project: &Project,
-    goal: Goal,
-    mut groups: Vec<Group>,
-    batch: Option<BatchSize>,
-) -> PlanRequest {
-    if let Some(batch) = batch {
-        groups.iter_mut().for_each(|group| group.batch = batch);
-    }
-    let config = &project.loaded.config;
-    PlanRequest {
-        environment: project.loaded.environment.clone(),
-        strategy: wire::strategy(&config.run),
-        ..PlanRequest::new(config.app.clone(), goal, groups)
-    }
 }

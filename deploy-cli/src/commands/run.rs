@@ -6,7 +6,7 @@ use clap::Args;
 use clap_complete::ArgValueCompleter;
 use deploy_core::{
     model::{Group, GroupName, Target},
-    plan::{Amount, BatchSize, Budget, Goal, PlanRequest, Strategy},
+    plan::{Amount, BatchSize, Budget, Goal, PlanRequest},
     record::{Command, Exit, Journal, RunId, RunInfo, Summary},
     run::{Allowances, Begin, Stop},
 };
@@ -137,15 +137,11 @@ fn request(
     let targets = groups.into_iter().flat_map(|group| group.targets);
     let targets: Vec<Target> = targets.filter(|target| seen.insert(target.clone())).collect();
     let mut all = Group::new(GroupName::new("all").map_err(CommandError::refused)?, targets);
-    all.batch = args.batch;
     all.max_failures = args.max_failures.unwrap_or(Budget(Amount::Percent(100)));
-    let strategy = wire::strategy(&project.loaded.config.run);
-    Ok(PlanRequest {
-        environment: project.loaded.environment.clone(),
-        // The budget of a deploy is not meant.
-        strategy: Strategy { max_failures: None, ..strategy },
-        ..PlanRequest::new(project.loaded.config.app.clone(), Goal::Run, vec![all])
-    })
+    let mut request = wire::request(&project.loaded, Goal::Run, vec![all], Some(args.batch));
+    // The budget of a deploy is not meant.
+    request.strategy.max_failures = None;
+    Ok(request)
 }
 
 fn info(project: &Project, run: &RunId, args: &RunArgs) -> RunInfo {

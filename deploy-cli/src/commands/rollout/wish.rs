@@ -77,16 +77,13 @@ pub(in crate::commands) async fn request(
     wired: &Wired,
 ) -> Result<PlanRequest, CommandError> {
     let groups = wire::groups(&project.loaded)?;
-    let (mut groups, batch, redeploy) = match &wish.applied {
+    let (groups, batch, redeploy) = match &wish.applied {
         Some(applied) => {
             let asked = &applied.file.asked;
             (planned_then(groups, applied), asked.batch, asked.redeploy)
         }
         None => (selected(context, project, &wish.hosts, groups)?, wish.batch, wish.redeploy),
     };
-    if let Some(batch) = batch {
-        groups.iter_mut().for_each(|group| group.batch = batch);
-    }
     project.state.make_for_app();
     let resolved = match adopted_name(wish) {
         Some(name) => Some(adopted(context, project, (wired, &groups), name).await?),
@@ -114,12 +111,8 @@ pub(in crate::commands) async fn request(
         }
         _ => {}
     }
-    Ok(PlanRequest {
-        environment: project.loaded.environment.clone(),
-        strategy: wire::strategy(&project.loaded.config.run),
-        redeploy,
-        ..PlanRequest::new(project.loaded.config.app.clone(), goal, groups)
-    })
+    let request = wire::request(&project.loaded, goal, groups, batch);
+    Ok(PlanRequest { redeploy, ..request })
 }
 
 /// Whether `name` is that of a version that `adopt` found, and that only hosts have.
