@@ -1,11 +1,14 @@
 //! The command line.
 
+mod options;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use clap_complete::ArgValueCompleter;
 use deploy_core::model::Environment;
 
+pub(crate) use self::options::{BatchArgs, BeginArgs, HostsArgs};
 use crate::{commands, completion, ui::Color};
 
 /// Bring a version of a service onto a fleet: canary first, checked, and back when it must

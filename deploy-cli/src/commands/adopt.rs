@@ -10,10 +10,9 @@ use std::{
 };
 
 use clap::Args;
-use clap_complete::ArgValueCompleter;
 use deploy_core::{
     backend::Step,
-    plan::{BatchSize, Goal, PlanRequest},
+    plan::{Goal, PlanRequest},
     record::{Command, Exit},
 };
 use deploy_ssh::{Adopt, GiveBack};
@@ -24,7 +23,7 @@ use super::{
     selection::selected,
 };
 use crate::{
-    completion,
+    args::{BatchArgs, BeginArgs, HostsArgs},
     context::{Context, Project},
     display,
     error::CommandError,
@@ -44,15 +43,17 @@ const TIMEOUT: Duration = Duration::from_secs(600);
 /// Exit codes: 0 done; 1 refused, nothing was touched; 4 nobody knows how it ended somewhere; 5 locked
 /// by another run; 6 not done on all hosts; 130 interrupted. Run it again to finish the rest.
 #[derive(Debug, Args)]
-#[command(after_help = "\
+#[command(
+    mut_arg("yes", BeginArgs::asked_once),
+    after_help = "\
 Examples:
   deploy-cli adopt --dry-run
   deploy-cli adopt --hosts canary1
-  deploy-cli adopt --undo -m 'the old tool is still needed'")]
+  deploy-cli adopt --undo -m 'the old tool is still needed'"
+)]
 pub struct AdoptArgs {
-    /// Only these hosts: globs, h[01-20], !not, @FILE, @RUN/failed, separated by commas
-    #[arg(long, value_name = "HOSTS", add = ArgValueCompleter::new(completion::hosts))]
-    hosts: Vec<String>,
+    #[command(flatten)]
+    only: HostsArgs,
     /// Look at the hosts and tell what would be done; do nothing
     #[arg(long)]
     dry_run: bool,
@@ -63,34 +64,20 @@ pub struct AdoptArgs {
     /// leads nowhere
     #[arg(long)]
     allow_gap: bool,
-    /// How many hosts of a group at once: a number, a percentage, or `all`
-    #[arg(long, value_name = "SIZE")]
-    batch: Option<BatchSize>,
-    /// Do not ask first; without a terminal it is needed
-    #[arg(short, long)]
-    yes: bool,
-    /// Why, for lock, journal and notifications
-    #[arg(short, long, value_name = "TEXT")]
-    message: Option<String>,
-    /// Wait for the lock instead of giving up
-    #[arg(long)]
-    wait: bool,
+    #[command(flatten)]
+    pace: BatchArgs,
+    #[command(flatten)]
+    begin: BeginArgs,
 }
 
 /// Looks, tells, and takes over.
 pub(crate) async fn cmd_adopt(context: &Context, args: &AdoptArgs) -> Result<Exit, CommandError> {
-    rollout::refuse_questions_nobody_can_answer(context, args.yes || args.dry_run)?;
+    rollout::refuse_questions_nobody_can_answer(context, args.begin.yes || args.dry_run)?;
     let project = context.project()?;
-    let groups = selected(context, &project, &args.hosts, wire::groups(&project.loaded)?)?;
+    let groups = selected(context, &project, &args.only.hosts, wire::groups(&project.loaded)?)?;
     let wired = wire::pipeline(context, &project, true)?;
-    let wish = Wish {
-        hosts: args.hosts.clone(),
-        yes: args.yes,
-        message: args.message.clone(),
-        wait: args.wait,
-        ..Wish::new(Command::Adopt)
-    };
-    let request = wire::request(&project.loaded, Goal::Adopt, groups, args.batch);
+    let wish = Wish::begun(Command::Adopt, &args.only, &args.begin);
+    let request = wire::request(&project.loaded, Goal::Adopt, groups, args.pace.batch);
     let hold = match args.dry_run {
         true => None,
         false => Some(Hold::take(context, &project, &wish).await?),

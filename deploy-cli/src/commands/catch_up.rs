@@ -7,7 +7,7 @@ use clap::Args;
 use clap_complete::ArgValueCompleter;
 use deploy_core::{
     model::{Group, VersionRef},
-    plan::{BatchSize, Goal},
+    plan::Goal,
     record::{Command, Exit},
 };
 
@@ -17,7 +17,13 @@ use super::{
     selection::selected,
     survey,
 };
-use crate::{completion, context::Context, error::CommandError, wire};
+use crate::{
+    args::{BatchArgs, BeginArgs, HostsArgs},
+    completion,
+    context::Context,
+    error::CommandError,
+    wire,
+};
 
 /// Bring the hosts that are behind to the version that the others serve, and touch nobody else
 ///
@@ -27,7 +33,7 @@ use crate::{completion, context::Context, error::CommandError, wire};
 /// to it in groups and batches, checked, as by a deploy. Hosts that cannot be reached are named
 /// (exit code 6), and count in no budget.
 #[derive(Debug, Args)]
-#[command(after_help = "\
+#[command(mut_arg("message", |message| message.default_value("catch up")), after_help = "\
 Examples:
   deploy-cli catch-up --yes
   deploy-cli catch-up --hosts web07 --to v1.4.2")]
@@ -35,21 +41,12 @@ pub struct CatchUpArgs {
     /// The version, where record and hosts do not agree; a host has to serve it already
     #[arg(long, value_name = "VERSION", add = ArgValueCompleter::new(completion::versions))]
     to: Option<VersionRef>,
-    /// How many hosts of a group at once: a number, a percentage, or `all`
-    #[arg(long, value_name = "SIZE")]
-    batch: Option<BatchSize>,
-    /// Only these hosts: globs, h[01-20], !not, @FILE, @RUN/failed, separated by commas
-    #[arg(long, value_name = "HOSTS", add = ArgValueCompleter::new(completion::hosts))]
-    hosts: Vec<String>,
-    /// Answer yes: to the first confirmation, and between groups; without a terminal it is needed
-    #[arg(short, long)]
-    yes: bool,
-    /// Why, for lock, journal and notifications
-    #[arg(short, long, value_name = "TEXT", default_value = "catch up")]
-    message: String,
-    /// Wait for the lock instead of giving up
-    #[arg(long)]
-    wait: bool,
+    #[command(flatten)]
+    pace: BatchArgs,
+    #[command(flatten)]
+    only: HostsArgs,
+    #[command(flatten)]
+    begin: BeginArgs,
 }
 
 /// Looks who is behind, and deploys to those.
@@ -57,17 +54,11 @@ pub(crate) async fn cmd_catch_up(
     context: &Context,
     args: &CatchUpArgs,
 ) -> Result<Exit, CommandError> {
-    rollout::refuse_questions_nobody_can_answer(context, args.yes)?;
+    rollout::refuse_questions_nobody_can_answer(context, args.begin.yes)?;
     let project = context.project()?;
     let all = with_canary(wire::groups(&project.loaded)?);
-    let meant = selected(context, &project, &args.hosts, all.clone())?;
-    let wish = Wish {
-        hosts: args.hosts.clone(),
-        yes: args.yes,
-        message: Some(args.message.clone()),
-        wait: args.wait,
-        ..Wish::new(Command::Deploy)
-    };
+    let meant = selected(context, &project, &args.only.hosts, all.clone())?;
+    let wish = Wish::begun(Command::Deploy, &args.only, &args.begin);
     project.state.make_for_app();
     let wired = wire::pipeline(context, &project, true)?;
     let hold = Hold::take(context, &project, &wish).await?;
@@ -89,8 +80,8 @@ pub(crate) async fn cmd_catch_up(
     wired.render(&scene.choice.version, &scene.groups_behind()).await?;
     let goal = Goal::CatchUp(scene.choice.version.clone());
     rollout::told_before(context, &project, &wish, &scene.groups);
-    let whole = args.hosts.is_empty() && scene.ahead.is_empty();
-    let request = wire::request(&project.loaded, goal, scene.groups, args.batch);
+    let whole = args.only.hosts.is_empty() && scene.ahead.is_empty();
+    let request = wire::request(&project.loaded, goal, scene.groups, args.pace.batch);
     let going = Going { context, project: &project, wish: &wish, wired: &wired, whole };
     rollout::go(going, hold, &request).await
 }

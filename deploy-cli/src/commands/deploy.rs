@@ -6,12 +6,16 @@ use clap::Args;
 use clap_complete::ArgValueCompleter;
 use deploy_core::{
     model::VersionRef,
-    plan::BatchSize,
     record::{Command, Exit},
 };
 
 use super::rollout::{self, Applied, Wish};
-use crate::{completion, context::Context, error::CommandError};
+use crate::{
+    args::{BatchArgs, BeginArgs, HostsArgs},
+    completion,
+    context::Context,
+    error::CommandError,
+};
 
 /// Deploy a version: canary first, batch by batch, checked, and back when it must
 ///
@@ -35,24 +39,15 @@ pub struct DeployArgs {
     /// Apply this saved plan (`plan -o FILE`), and refuse when anything has moved since
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath, conflicts_with_all = ["version", "batch", "hosts", "redeploy"])]
     plan: Option<PathBuf>,
-    /// How many hosts of a group at once: a number, a percentage, or `all`
-    #[arg(long, value_name = "SIZE")]
-    batch: Option<BatchSize>,
-    /// Only these hosts: globs, h[01-20], !not, @FILE, @RUN/failed, separated by commas
-    #[arg(long, value_name = "HOSTS", add = ArgValueCompleter::new(completion::hosts))]
-    hosts: Vec<String>,
-    /// Answer yes: to the first confirmation, and between groups; without a terminal it is needed
-    #[arg(short, long)]
-    yes: bool,
+    #[command(flatten)]
+    pace: BatchArgs,
+    #[command(flatten)]
+    only: HostsArgs,
+    #[command(flatten)]
+    begin: BeginArgs,
     /// Treat no host as unchanged: fetch, switch, restart and check all
     #[arg(long)]
     redeploy: bool,
-    /// Why, for lock, journal and notifications
-    #[arg(short, long, value_name = "TEXT")]
-    message: Option<String>,
-    /// Wait for the lock instead of giving up
-    #[arg(long)]
-    wait: bool,
     /// Allow modified files; they are not deployed
     #[arg(long)]
     allow_dirty: bool,
@@ -66,18 +61,15 @@ pub(crate) async fn cmd_deploy(context: &Context, args: &DeployArgs) -> Result<E
     let back = args.version == VersionRef::Previous;
     let applied = args.plan.as_deref();
     let applied = applied.map(|path| Applied::read(context, path, Command::Deploy)).transpose()?;
+    let command = if back { Command::Rollback } else { Command::Deploy };
     let wish = Wish {
-        command: if back { Command::Rollback } else { Command::Deploy },
         version: (!back).then(|| args.version.clone()),
-        batch: args.batch,
-        hosts: args.hosts.clone(),
-        yes: args.yes,
+        batch: args.pace.batch,
         redeploy: args.redeploy,
-        message: args.message.clone(),
-        wait: args.wait,
         allow_dirty: args.allow_dirty,
         allow_downgrade: args.allow_downgrade,
         applied,
+        ..Wish::begun(command, &args.only, &args.begin)
     };
     rollout::run(context, &wish).await
 }

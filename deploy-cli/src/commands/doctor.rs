@@ -3,7 +3,6 @@
 mod here;
 
 use clap::Args;
-use clap_complete::ArgValueCompleter;
 use deploy_core::{
     backend::{BackendError, ErrorKind},
     model::{Group, Target},
@@ -13,7 +12,7 @@ use deploy_ssh::{Finding, GitSource};
 
 use super::selection::selected;
 use crate::{
-    completion,
+    args::HostsArgs,
     context::{Context, Project},
     error::{CommandError, Kind},
     report::Examination,
@@ -35,9 +34,8 @@ Examples:
   deploy-cli doctor -v                  # what is well too
   deploy-cli doctor --json              # for a program")]
 pub struct DoctorArgs {
-    /// Only these hosts: globs, h[01-20], !not, @FILE, @RUN/failed, separated by commas
-    #[arg(long, value_name = "HOSTS", add = ArgValueCompleter::new(completion::hosts))]
-    hosts: Vec<String>,
+    #[command(flatten)]
+    only: HostsArgs,
 }
 
 /// Examines this machine, then all hosts at once.
@@ -67,7 +65,7 @@ async fn examine(context: &Context, args: &DoctorArgs) -> Result<Examination, Co
         }
     };
     examination.here(here::configuration(&project, &wired, &groups));
-    let groups = selected(context, &project, &args.hosts, groups)?;
+    let groups = selected(context, &project, &args.only.hosts, groups)?;
     examination.here(here::templates(&project, &wired, &groups).await);
     let hosts = on_hosts(context, &project, (&wired, &groups), &mut examination);
     let (repository, hosts) = tokio::join!(source.examine(), hosts);

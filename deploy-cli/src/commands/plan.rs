@@ -7,7 +7,7 @@ use clap_complete::ArgValueCompleter;
 use deploy_core::{
     backend::Cancel,
     model::VersionRef,
-    plan::{BatchSize, Plan},
+    plan::Plan,
     record::{Command, Exit},
     run::Allowances,
 };
@@ -17,6 +17,7 @@ use super::{
     saving::Saving,
 };
 use crate::{
+    args::{BatchArgs, HostsArgs},
     completion,
     context::{Context, Project},
     error::CommandError,
@@ -47,12 +48,10 @@ pub struct PlanArgs {
     /// Save the plan in this file, or write it to standard output for `-`
     #[arg(short, long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     output: Option<PathBuf>,
-    /// How many hosts of a group at once: a number, a percentage, or `all`
-    #[arg(long, value_name = "SIZE")]
-    batch: Option<BatchSize>,
-    /// Only these hosts: globs, h[01-20], !not, @FILE, @RUN/failed, separated by commas
-    #[arg(long, value_name = "HOSTS", add = ArgValueCompleter::new(completion::hosts))]
-    hosts: Vec<String>,
+    #[command(flatten)]
+    pace: BatchArgs,
+    #[command(flatten)]
+    only: HostsArgs,
     /// Treat no host as unchanged
     #[arg(long)]
     redeploy: bool,
@@ -67,8 +66,8 @@ pub(crate) async fn cmd_plan(context: &Context, args: &PlanArgs) -> Result<Exit,
     let back = args.version == VersionRef::Previous;
     let wish = Wish {
         version: (!back).then(|| args.version.clone()),
-        batch: args.batch,
-        hosts: args.hosts.clone(),
+        batch: args.pace.batch,
+        hosts: args.only.hosts.clone(),
         redeploy: args.redeploy,
         allow_dirty: args.allow_dirty,
         ..Wish::new(if back { Command::Rollback } else { Command::Deploy })

@@ -10,16 +10,24 @@ use deploy_core::{
 };
 
 use super::rollout::{self, Applied, Wish};
-use crate::{completion, context::Context, error::CommandError};
+use crate::{
+    args::{BeginArgs, HostsArgs},
+    completion,
+    context::Context,
+    error::CommandError,
+};
 
 /// Bring the hosts back to their last good version, all at once
 ///
 /// Without VERSION each host goes to the last version that once finished on it and is not live.
 #[derive(Debug, Args)]
-#[command(after_help = "\
+#[command(
+    mut_arg("yes", BeginArgs::asked_once),
+    after_help = "\
 Examples:
   deploy-cli rollback                   # to what was good before
-  deploy-cli rollback v1.4.1 --yes")]
+  deploy-cli rollback v1.4.1 --yes"
+)]
 pub struct RollbackArgs {
     /// The version to go back to: a tag, branch or commit
     #[arg(value_name = "VERSION", add = ArgValueCompleter::new(completion::versions))]
@@ -27,18 +35,10 @@ pub struct RollbackArgs {
     /// Apply this saved plan of a rollback, and refuse when anything has moved since
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath, conflicts_with_all = ["version", "hosts"])]
     plan: Option<PathBuf>,
-    /// Only these hosts: globs, h[01-20], !not, @FILE, @RUN/failed, separated by commas
-    #[arg(long, value_name = "HOSTS", add = ArgValueCompleter::new(completion::hosts))]
-    hosts: Vec<String>,
-    /// Do not ask first; without a terminal it is needed
-    #[arg(short, long)]
-    yes: bool,
-    /// Why, for lock, journal and notifications
-    #[arg(short, long, value_name = "TEXT")]
-    message: Option<String>,
-    /// Wait for the lock instead of giving up
-    #[arg(long)]
-    wait: bool,
+    #[command(flatten)]
+    only: HostsArgs,
+    #[command(flatten)]
+    begin: BeginArgs,
 }
 
 /// Runs a rollback.
@@ -52,13 +52,9 @@ pub(crate) async fn cmd_rollback(
     let wish = Wish {
         applied,
         version: args.version.clone().filter(|version| *version != VersionRef::Previous),
-        hosts: args.hosts.clone(),
-        yes: args.yes,
-        message: args.message.clone(),
-        wait: args.wait,
         allow_dirty: true,
         allow_downgrade: true,
-        ..Wish::new(Command::Rollback)
+        ..Wish::begun(Command::Rollback, &args.only, &args.begin)
     };
     rollout::run(context, &wish).await
 }

@@ -3,7 +3,6 @@
 use std::sync::{Arc, Mutex};
 
 use clap::Args;
-use clap_complete::ArgValueCompleter;
 use deploy_core::{
     model::{Group, GroupName, Target},
     plan::{Amount, BatchSize, Budget, Goal, PlanRequest},
@@ -13,7 +12,7 @@ use deploy_core::{
 
 use super::selection::selected;
 use crate::{
-    completion,
+    args::HostsArgs,
     config::Span,
     context::{Context, Project},
     display,
@@ -44,9 +43,8 @@ Examples:
   deploy-cli run -- 'df -h / | tail -1'
   deploy-cli run --hosts 'web*' --batch 10 --timeout 5m -- sh maintain.sh")]
 pub struct RunArgs {
-    /// Only these hosts: globs, h[01-20], !not, @FILE, @RUN/failed, separated by commas
-    #[arg(long, value_name = "HOSTS", add = ArgValueCompleter::new(completion::hosts))]
-    hosts: Vec<String>,
+    #[command(flatten)]
+    only: HostsArgs,
     /// How many hosts at once: a number, a percentage, or `all`
     #[arg(long, value_name = "SIZE", default_value_t)]
     batch: BatchSize,
@@ -67,7 +65,7 @@ pub struct RunArgs {
 /// Runs the command, and shows what the hosts said.
 pub(crate) async fn cmd_run(context: &Context, args: &RunArgs) -> Result<Exit, CommandError> {
     let project = context.project()?;
-    let groups = selected(context, &project, &args.hosts, wire::groups(&project.loaded)?)?;
+    let groups = selected(context, &project, &args.only.hosts, wire::groups(&project.loaded)?)?;
     let run = context.run_id();
     let wired = wire::pipeline(context, &project, true)?;
     let command = wired.command(args.command.clone()).map_err(CommandError::usage)?;

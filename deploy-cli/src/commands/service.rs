@@ -3,14 +3,17 @@
 mod status;
 
 use clap::{Args, Subcommand};
-use clap_complete::ArgValueCompleter;
 use deploy_core::{
-    plan::{Action, BatchSize},
+    plan::Action,
     record::{Command, Exit},
 };
 
 use super::rollout::{self, Wish};
-use crate::{completion, context::Context, error::CommandError};
+use crate::{
+    args::{BatchArgs, BeginArgs, HostsArgs},
+    context::Context,
+    error::CommandError,
+};
 
 /// Start, stop, restart or reload the services of the hosts, or ask how they are
 ///
@@ -63,28 +66,18 @@ Examples:
 
 #[derive(Debug, Args)]
 struct OperateArgs {
-    /// Only these hosts: globs, h[01-20], !not, @FILE, @RUN/failed, separated by commas
-    #[arg(long, value_name = "HOSTS", add = ArgValueCompleter::new(completion::hosts))]
-    hosts: Vec<String>,
-    /// How many hosts of a group at once: a number, a percentage, or `all`
-    #[arg(long, value_name = "SIZE")]
-    batch: Option<BatchSize>,
-    /// Answer yes: to the first confirmation, and between groups; without a terminal it is needed
-    #[arg(short, long)]
-    yes: bool,
-    /// Why, for lock, journal and notifications
-    #[arg(short, long, value_name = "TEXT")]
-    message: Option<String>,
-    /// Wait for the lock instead of giving up
-    #[arg(long)]
-    wait: bool,
+    #[command(flatten)]
+    only: HostsArgs,
+    #[command(flatten)]
+    pace: BatchArgs,
+    #[command(flatten)]
+    begin: BeginArgs,
 }
 
 #[derive(Debug, Args)]
 struct StatusArgs {
-    /// Only these hosts: globs, h[01-20], !not, @FILE, @RUN/failed, separated by commas
-    #[arg(long, value_name = "HOSTS", add = ArgValueCompleter::new(completion::hosts))]
-    hosts: Vec<String>,
+    #[command(flatten)]
+    only: HostsArgs,
 }
 
 /// Operates the services, or asks how they are.
@@ -97,17 +90,13 @@ pub(crate) async fn cmd_service(
         What::Stop(args) => (Action::Stop, args),
         What::Restart(args) => (Action::Restart, args),
         What::Reload(args) => (Action::Reload, args),
-        What::Status(args) => return status::show(context, &args.hosts).await,
+        What::Status(args) => return status::show(context, &args.only.hosts).await,
     };
     let wish = Wish {
-        batch: args.batch,
-        hosts: args.hosts.clone(),
-        yes: args.yes,
-        message: args.message.clone(),
-        wait: args.wait,
+        batch: args.pace.batch,
         // No version is brought anywhere, so what lies in the work tree is no matter.
         allow_dirty: true,
-        ..Wish::new(Command::Service(action))
+        ..Wish::begun(Command::Service(action), &args.only, &args.begin)
     };
     rollout::run(context, &wish).await
 }

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use clap::Args;
-use clap_complete::ArgValueCompleter;
 use deploy_core::{
     backend::{BackendError, Instance, Live, Lock, Standing},
     model::{Group, Target},
@@ -13,8 +12,8 @@ use deploy_core::{
 
 use super::selection::selected;
 use crate::{
+    args::HostsArgs,
     commands::survey,
-    completion,
     context::{Context, Project},
     display,
     error::CommandError,
@@ -34,9 +33,8 @@ Examples:
   deploy-cli status
   deploy-cli status --hosts '@last/failed'")]
 pub struct StatusArgs {
-    /// Only these hosts: globs, h[01-20], !not, @FILE, @RUN/failed, separated by commas
-    #[arg(long, value_name = "HOSTS", add = ArgValueCompleter::new(completion::hosts))]
-    hosts: Vec<String>,
+    #[command(flatten)]
+    only: HostsArgs,
 }
 
 /// What is known of each service of a host: its name, and whether it is up.
@@ -46,7 +44,7 @@ type Services = BTreeMap<Target, Vec<(String, Option<bool>)>>;
 pub(crate) async fn cmd_status(context: &Context, args: &StatusArgs) -> Result<Exit, CommandError> {
     let project = context.project()?;
     let groups = wire::groups(&project.loaded)?;
-    let groups = selected(context, &project, &args.hosts, groups)?;
+    let groups = selected(context, &project, &args.only.hosts, groups)?;
     let wired = wire::pipeline(context, &project, false)?;
     let survey = survey::ask(context, &project, &wired, &groups).await?;
     let services = services(context, &project, &wired, &survey).await;

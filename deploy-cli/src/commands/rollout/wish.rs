@@ -11,6 +11,7 @@ use deploy_core::{
 
 use super::Applied;
 use crate::{
+    args::{BeginArgs, HostsArgs},
     commands::{selection::selected, survey},
     context::{Context, Project},
     error::CommandError,
@@ -49,6 +50,21 @@ impl Wish {
             allow_dirty: false,
             allow_downgrade: false,
             applied: None,
+        }
+    }
+
+    /// The wish for `command` that is begun like this, for these hosts.
+    pub(in crate::commands) fn begun(
+        command: Command,
+        only: &HostsArgs,
+        begin: &BeginArgs,
+    ) -> Self {
+        Self {
+            hosts: only.hosts.clone(),
+            yes: begin.yes,
+            message: begin.message.clone(),
+            wait: begin.wait,
+            ..Self::new(command)
         }
     }
 
