@@ -111,6 +111,11 @@ impl Templates {
         self.secrets_file.as_deref()
     }
 
+    /// Whether `target` gets a file at `path`.
+    pub(crate) fn make(&self, target: &Target, path: &str) -> bool {
+        self.files_of(target).any(|file| file.destination() == path)
+    }
+
     /// The files that go to `target`.
     fn files_of(&self, target: &Target) -> impl Iterator<Item = &Template> {
         let group = self.places.get(target).map(|place| &place.group);

@@ -9,6 +9,7 @@ mod examine;
 mod failure;
 mod fetch;
 mod finalize;
+mod linked;
 mod method;
 mod preview;
 mod promote;
@@ -326,8 +327,10 @@ impl Transport for SshTransport {
         let needs_git = self.archives().is_none();
         let rendered = report.rendered.clone();
         let sharing = self.sharing(&report);
+        let lost = self.lost_links(target, &report);
         let mut live = report.into_live(&self.layout, needs_git, &scope.run, &self.process);
         live.details.push(sharing);
+        live.notes.extend(lost.iter().map(ToString::to_string));
         if let Some(renders) = &self.renders {
             live.notes.extend(rendered.notes(renders.templates().secrets_path()));
             live.lacks.extend(rendered.lacks);

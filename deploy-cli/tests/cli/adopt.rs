@@ -256,6 +256,38 @@ fn a_layout_of_capistrano_becomes_ours_and_is_given_back() {
 }
 
 #[test]
+fn links_that_the_next_release_would_lack_are_told_until_the_configuration_has_them() {
+    let place = capistrano();
+    let (live, two) = (place.path("srv/app/current"), "release/2026-01-02/1");
+    let line = "write under [layout]: shared = [\"log\", \"public/uploads\"]";
+    adopted(&place, "app/current", &[]).ends(0);
+    let ran = place.cli(&["plan", two]).ends(0).says("local: ").says(line);
+    ran.says("config/db.yml").says("make them by a [[template]] or a [[step]]");
+    let ran = place.cli(&["doctor"]).says("local: shared directories").says("cure: ");
+    ran.says("to keep them, write under [layout]: shared =").says("`shared` is for directories");
+    place.cli(&["deploy", two, "--yes"]).ends(0).says(line);
+    assert!(!live.join("log").exists());
+    // No other release has anything that it could lose.
+    place.cli(&["plan", "release/2026-01-01/1", "--allow-downgrade"]).never_says("[layout]");
+    place.cli(&["rollback", "--yes"]).ends(0);
+
+    share(&place, "\"log\", \"public/uploads\"");
+    place.cli(&["plan", two]).ends(0).never_says("[layout]").says("config/db.yml");
+    place.cli(&["doctor"]).never_says("[layout]: shared");
+    fs::write(place.path("repo/db.yml.j2"), "made\n").unwrap();
+    place.configure_more("[[template]]\nsource = \"db.yml.j2\"\ndestination = \"config/db.yml\"\n");
+    let three = place.version(3, "three");
+    place.cli(&["plan", &three]).ends(0).never_says("[[step]]");
+    place.cli(&["deploy", &three, "--yes"]).ends(0).never_says("will not have");
+    assert_eq!(read(&live.join("log/app.log")), "old lines\n");
+    assert_eq!(read(&live.join("config/db.yml")), "made\n");
+    fs::write(live.join("public/uploads/a"), "a\n").unwrap();
+    assert_eq!(read(&place.path("srv/app/shared/public/uploads/a")), "a\n");
+    place.cli(&["rollback", "--yes"]).ends(0);
+    assert_eq!(read(&live.join("public/uploads/a")), "a\n");
+}
+
+#[test]
 fn a_layout_of_scap_becomes_ours_and_is_given_back() {
     let place = scap();
     let (cache, live) = (place.path("srv/app-cache"), place.path("srv/app"));
@@ -517,6 +549,9 @@ fn a_host_with_busybox_will_do() {
     let reader = Reader::of(place.path("srv/app/current/version"));
     let ran = only(&["adopt", "--yes"]).ends(0);
     ran.says("at once, by python3").says("becomes release/2026-01-01/1 (").says("public/uploads");
+    let ran =
+        only(&["plan", "release/2026-01-02/1"]).ends(0).says("not have any more: config/db.yml");
+    ran.says("not have any more: log, public/uploads");
     only(&["deploy", "release/2026-01-02/1", "--yes"]).ends(0);
     only(&["rollback", "--yes"]).ends(0);
     only(&["adopt", "--undo", "--yes"]).ends(0);

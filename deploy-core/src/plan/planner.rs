@@ -358,24 +358,29 @@ fn warnings(plan: &Plan, survey: &Survey) -> Vec<String> {
         }
         Purpose::Version | Purpose::Run | Purpose::Adopt => {}
     }
-    for (target, answer) in &survey.answers {
-        let notes = answer.iter().flat_map(|live| &live.notes);
-        warnings.extend(notes.map(|note| format!("{target}: {note}")));
-    }
+    let answers = survey.answers.iter();
+    let noted = answers.flat_map(|(at, answer)| answer.iter().map(move |live| (at, &live.notes)));
+    warnings.extend(told(noted));
     warnings
 }
 
-/// What the targets that will be moved say of themselves, those that say the same together.
+/// What the targets that will be moved say of themselves.
 fn details(plan: &Plan, survey: &Survey) -> Vec<String> {
+    let moved = plan.changes().filter(|(_, change)| change.work == Work::Move);
+    told(moved.filter_map(|(_, change)| {
+        let answer = survey.answers.get(&change.target)?.as_ref().ok()?;
+        Some((&change.target, &answer.details))
+    }))
+}
+
+/// What targets say, those that say the same together.
+fn told<'a>(said: impl Iterator<Item = (&'a Target, &'a Vec<String>)>) -> Vec<String> {
     let mut told: BTreeMap<&String, Vec<&str>> = BTreeMap::new();
-    for (_, change) in plan.changes().filter(|(_, change)| change.work == Work::Move) {
-        let answer = survey.answers.get(&change.target).and_then(|answer| answer.as_ref().ok());
-        for detail in answer.iter().flat_map(|live| &live.details) {
-            told.entry(detail).or_default().push(change.target.as_str());
-        }
+    for (target, words) in said {
+        words.iter().for_each(|word| told.entry(word).or_default().push(target.as_str()));
     }
-    let named = told.into_iter().filter_map(|(detail, on)| Some((detail, names(&on)?)));
-    named.map(|(detail, on)| format!("{on}: {detail}")).collect()
+    let named = told.into_iter().filter_map(|(words, on)| Some((words, names(&on)?)));
+    named.map(|(words, on)| format!("{on}: {words}")).collect()
 }
 
 /// The targets whose change is such: the first ten by name, and how many there are besides.

@@ -201,6 +201,12 @@ impl Examiner for TransportExaminer {
         let report = self.transport.probe(target, scope).await?;
         let mut findings = vec![Finding::ok("login", "the host answers, and its key is known")];
         findings.extend(self.probed(&report, scope));
+        let lost = self.transport.lost_links(target, &report).into_iter();
+        findings.extend(lost.map(|lost| {
+            Finding::warning("shared", lost.what)
+                .because("what is written there would seem lost from the next deploy on")
+                .cured_by(lost.cure)
+        }));
         findings.extend(self.room(target, scope).await?);
         findings.extend(self.origin(target, scope).await?);
         Ok(findings)

@@ -11,7 +11,7 @@ use deploy_core::{
     record::RunId,
 };
 
-use super::rendered::Rendered;
+use super::{linked::Linked, rendered::Rendered};
 use crate::{
     claim::{ClaimRecord, RunProcess},
     git::oid::Oid,
@@ -70,6 +70,7 @@ struct Probe {
     readonly: BTreeSet<String>,
     odd: Vec<String>,
     is_half_adopted: bool,
+    linked: Linked,
     path: String,
     user: String,
     disk: String,
@@ -86,7 +87,7 @@ pub(super) struct Lack {
 }
 
 impl Lack {
-    fn new(what: impl Into<String>, cure: impl Into<String>) -> Self {
+    pub(super) fn new(what: impl Into<String>, cure: impl Into<String>) -> Self {
         Self { what: what.into(), cure: cure.into() }
     }
 }
@@ -147,6 +148,8 @@ impl Report {
             "unwritable" => self.probe.unwritable.push(owned()),
             "odd" => self.probe.odd.push(owned()),
             "unfinished" => self.probe.is_half_adopted = true,
+            "linked-directory" => self.probe.linked.add_directory(value),
+            "linked-else" => self.probe.linked.add_other(value),
             "path" => self.probe.path = owned(),
             "user" => self.probe.user = owned(),
             "disk" => self.probe.disk = owned(),
@@ -203,6 +206,12 @@ impl Report {
             Some(serving) => serving,
             None => Serving { release, since: None, by: None, run: None },
         })
+    }
+
+    /// The links by which the live release shares what it does, where it was adopted.
+    pub(super) fn linked(&self) -> Option<&Linked> {
+        let live = self.releases.get(&self.live)?;
+        live.is_adopted().then_some(&self.probe.linked)
     }
 
     /// Where the file system is mounted, for a message; said only when there is little room.

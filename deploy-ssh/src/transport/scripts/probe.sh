@@ -76,5 +76,20 @@ while earlier && [ "$_work" = switch ]; do
   fi
   sleep 0.5 2>/dev/null || sleep 1
 done
+# The links of a live release that was adopted into a directory `shared`, which it owes to what
+# deployed it. No other release is searched. In a mark only our own words have bare quotes.
+tell_linked() {
+  _d=$releases/$live _n=0
+  find "$_d" -maxdepth 4 -name .git -prune -o -type l -exec ls -ld {} + 2>/dev/null |
+    while [ "$_n" -lt 100 ] && IFS= read -r _l; do
+      case $_l in *" $_d/"*' -> /'*/shared/*) ;; *) continue ;; esac
+      _l=${_l#*" $_d/"} _n=$((_n + 1))
+      _l=${_l%%' -> '*}
+      if [ -d "$_d/$_l" ]; then say linked-directory "$_l"; else say linked-else "$_l"; fi
+    done
+}
+if complete "$live"; then
+  case $_mark in *',"kept":"'*) tell_linked ;; esac
+fi
 find_state
 report

@@ -32,9 +32,18 @@ clean() {
   [ $# = 0 ] || rm -f "$@"
 }
 
+# Shares the directory $1 where an adopted release that is live has it, as the adoption would have.
+share_adopted() {
+  complete "$live" && [ -d "$releases/$live/$1" ] || return
+  case $_mark in *',"kept":"'*) ;; *) return 1 ;; esac
+  _d=$cache/shared/$1
+  _real=$(cd -P "$releases/$live/$1" && pwd -P) && mkdir -p "${_d%/*}" && ln -s "$_real" "$_d" ||
+    exit 1
+}
+
 # The shared directory $1, as a link that survives a move of the whole tree.
 link_shared() {
-  [ -d "$cache/shared/$1" ] || mkdir -p "$cache/shared/$1" || exit 1
+  [ -d "$cache/shared/$1" ] || share_adopted "$1" || mkdir -p "$cache/shared/$1" || exit 1
   _up=../../ _rest=$1
   while :; do
     case $_rest in */*) _up=../$_up _rest=${_rest#*/} ;; *) break ;; esac
