@@ -117,6 +117,7 @@ mv -T "$cache/.in-progress" "$cache/.done"
 #[ignore = "needs the fleet (root, systemd-nspawn)"]
 fn three_layouts_become_ours_while_the_service_answers() {
     let stage = Stage::new("adopt-three", 3);
+    stage.reconfigure("shared = [\"log\"]\n", "");
     let hosts = ["h1", "h2", "h3"];
     let v1 = stage.with_server(1, READS_EACH_TIME);
     for (host, by) in hosts.into_iter().zip([BY_HAND, BY_CAPISTRANO, BY_SCAP]) {
@@ -133,9 +134,19 @@ fn three_layouts_become_ours_while_the_service_answers() {
     stage.all_serve(&hosts, 1);
     stage.deploy_cli(&["status"]).exits(0).says(&v1).never_says("claimed");
 
+    // Only what Capistrano shared would be missed, and only until the configuration has it.
+    stage.on("h2", &format!("echo old >{LIVE}/log/app.log"));
     let v2 = stage.with_server(2, READS_EACH_TIME);
-    stage.deploy(&v2).exits(0);
-    stage.all_serve(&hosts, 2);
+    let line = "write under [layout]: shared = [\"log\"]";
+    let ran = stage.deploy_cli(&["plan", &v2]).exits(0).says("h2: shared directories").says(line);
+    ran.never_says("h1: shared").never_says("h3: shared").never_says("[[step]]");
+    stage.deploy_cli(&["doctor"]).says("h2: shared directories").says(line);
+    stage.reconfigure("keep = 3\n", "keep = 3\nshared = [\"log\"]\n");
+    let v3 = stage.with_server(3, READS_EACH_TIME);
+    stage.deploy_cli(&["plan", &v3]).exits(0).never_says("[layout]");
+    stage.deploy(&v3).exits(0).never_says("[layout]");
+    stage.all_serve(&hosts, 3);
+    assert_eq!(stage.on("h2", &format!("cat {LIVE}/log/app.log")), "old");
     stage.deploy_cli(&["rollback", "--yes"]).exits(0).says(&v1);
     stage.all_serve(&hosts, 1);
 
