@@ -7,7 +7,12 @@ use std::{
     thread,
 };
 
-use super::{Reader, capistrano, export, place, read, scap, which, with_programs};
+use super::{
+    layout::{capistrano, export, place, scap},
+    programs::{which, with_programs},
+    read,
+    reader::Reader,
+};
 use crate::place::{Place, Ran};
 
 /// Programs that end the shell that calls them, before or after the Nth time that one of them runs.

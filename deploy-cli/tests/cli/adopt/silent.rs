@@ -2,7 +2,8 @@
 
 use std::fs;
 
-use super::{Place, export, place};
+use super::layout::{export, place};
+use crate::place::Place;
 
 /// A plain directory on this machine, and a host that is nowhere; `more` is for their group.
 fn with_silent_host(more: &str) -> Place {
