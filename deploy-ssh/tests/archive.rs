@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "support/ground.rs"]
+#[expect(dead_code, reason = "the fixture serves other tests too")]
 mod ground;
 #[path = "support/sshd.rs"]
 mod sshd;

@@ -86,15 +86,7 @@ async fn a_full_disk_fails_that_target_cleanly() {
     let v1 = ground.commit("v1");
     let transport = ground.transport();
     let one = ground.deploy(&transport, &v1, "r1").await.unwrap();
-    let make = "head -c 20971520 /dev/urandom > large.bin";
-    assert!(
-        Command::new("sh")
-            .args(["-c", make])
-            .current_dir(ground.repo())
-            .status()
-            .unwrap()
-            .success()
-    );
+    ground.shell("head -c 20971520 /dev/urandom > large.bin");
     let v2 = ground.commit("v2");
     let change = ground.change(&transport, Some(&one), Some(&v2));
     let error = transport.fetch(&ground.target, &change, &scope("r2")).await.unwrap_err();
@@ -125,9 +117,7 @@ async fn a_full_disk_fails_that_target_cleanly() {
 async fn unchanged_files_share_their_blocks_on_xfs() {
     let ground = Ground::new();
     let mount = Mount::xfs(&ground);
-    let make = "head -c 41943040 /dev/urandom > large.bin; echo one > a.txt";
-    let made = Command::new("sh").args(["-c", make]).current_dir(ground.repo()).status().unwrap();
-    assert!(made.success());
+    ground.shell("head -c 41943040 /dev/urandom > large.bin; echo one > a.txt");
     let v1 = ground.commit("v1");
     let transport = ground.transport();
     let one = ground.deploy(&transport, &v1, "r1").await.unwrap();

@@ -1,17 +1,18 @@
 //! The journal and log files of real hosts, as the login user sees them.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "support/booted.rs"]
+mod booted;
 #[path = "support/health.rs"]
 #[expect(dead_code, reason = "the fixture serves other tests too")]
 mod health;
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use deploy_core::{
-    backend::{Cancel, Checker, Discard, ErrorKind, Scope, Situation, Verdict},
+    backend::{Checker, ErrorKind, Scope, Situation, Verdict},
     model::Target,
     plan::Stage,
-    record::RunId,
 };
 use deploy_ssh::{
     LogCheck, LogSource, LogWish, Pattern, ServiceName,
@@ -28,11 +29,8 @@ struct Host {
 
 impl Host {
     fn boot(name: &str, kind: HostKind) -> Self {
-        let fleet = Fleet::up(name, 1, kind).unwrap();
-        fleet.enter_thread().unwrap();
-        let mut config = SshConfig::default();
-        config.config_file = Some(fleet.dir().join("ssh_config"));
-        Self { fleet, sessions: Sessions::new(config), target: Target::new("h1").unwrap() }
+        let (fleet, sessions, target) = booted::boot(name, kind, SshConfig::default());
+        Self { fleet, sessions, target }
     }
 
     fn on(&self, script: &str) {
@@ -56,15 +54,7 @@ impl Host {
 }
 
 fn scope() -> Scope {
-    Scope {
-        run: RunId::at(jiff::Timestamp::UNIX_EPOCH, 7),
-        who: "ann@desk".to_owned(),
-        stage: Stage::Check,
-        attempt: 1,
-        deadline: tokio::time::Instant::now() + Duration::from_secs(60),
-        cancel: Cancel::new(),
-        output: Arc::new(Discard),
-    }
+    booted::scope(Stage::Check, 1)
 }
 
 fn journal(unit: &str) -> LogSource {

@@ -1,17 +1,18 @@
 //! Restarts and service checks on real hosts: systemd with sudo over SSH, and init scripts.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "support/booted.rs"]
+mod booted;
 #[path = "support/health.rs"]
 #[expect(dead_code, reason = "the fixture serves other tests too")]
 mod health;
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use deploy_core::{
-    backend::{Cancel, Checker, Discard, ErrorKind, Operator, Restarter, Scope, Verdict},
+    backend::{Checker, ErrorKind, Operator, Restarter, Scope, Verdict},
     model::Target,
     plan::{Action, Stage},
-    record::RunId,
 };
 use deploy_ssh::{
     Method, RestartOptions, ServiceCheck, ServiceName, ServiceRestarter,
@@ -30,13 +31,10 @@ struct Host {
 
 impl Host {
     fn boot(name: &str, kind: HostKind) -> Self {
-        let fleet = Fleet::up(name, 1, kind).unwrap();
-        fleet.enter_thread().unwrap();
         let mut config = SshConfig::default();
-        config.config_file = Some(fleet.dir().join("ssh_config"));
         config.heartbeat = Duration::from_millis(500);
-        let sessions = Sessions::new(config);
-        Self { fleet, premises: Premises::new(), sessions, target: Target::new("h1").unwrap() }
+        let (fleet, sessions, target) = booted::boot(name, kind, config);
+        Self { fleet, premises: Premises::new(), sessions, target }
     }
 
     /// Installs a unit, and lets the deployer do to it what the documentation says.
@@ -77,15 +75,7 @@ impl Host {
 }
 
 fn scope(attempt: u32) -> Scope {
-    Scope {
-        run: RunId::at(jiff::Timestamp::UNIX_EPOCH, 7),
-        who: "ann@desk".to_owned(),
-        stage: Stage::Restart,
-        attempt,
-        deadline: tokio::time::Instant::now() + Duration::from_secs(60),
-        cancel: Cancel::new(),
-        output: Arc::new(Discard),
-    }
+    booted::scope(Stage::Restart, attempt)
 }
 
 #[tokio::test]

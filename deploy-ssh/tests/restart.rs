@@ -11,7 +11,7 @@ mod links;
 #[path = "support/sshd.rs"]
 mod sshd;
 
-use std::{fs, process::Command, sync::Arc};
+use std::{fs, path::Path, process::Command, sync::Arc};
 
 use deploy_core::{
     backend::{ErrorKind, Instance, Operator, Restarter, Scope, Step},
@@ -72,6 +72,20 @@ impl Daemon {
         std::thread::sleep(std::time::Duration::from_millis(300));
         Self(child)
     }
+
+    /// One that writes down in `heard` each HUP that it gets.
+    fn hearing(heard: &Path) -> Self {
+        Self::start(&format!(
+            "trap 'echo heard >> \"{}\"' HUP; while :; do sleep 0.1; done",
+            heard.display()
+        ))
+    }
+
+    /// The way to it by its pid file, which is written.
+    fn by_file(&self, pid_file: &Path) -> Method {
+        fs::write(pid_file, format!("{}\n", self.0.id())).unwrap();
+        Method::HupPidFile(pid_file.to_str().unwrap().to_owned())
+    }
 }
 
 impl Drop for Daemon {
@@ -99,12 +113,8 @@ async fn people_see_what_a_command_says_and_none_of_our_own_words(
 async fn sighup_goes_to_the_process_of_the_pid_file(sessions: &Sessions, on: &Target) {
     let premises = Premises::new();
     let (heard, pid_file) = (premises.path("heard"), premises.path("pid file"));
-    let daemon = Daemon::start(&format!(
-        "trap 'echo heard >> \"{}\"' HUP; while :; do sleep 0.1; done",
-        heard.display()
-    ));
-    fs::write(&pid_file, format!("{}\n", daemon.0.id())).unwrap();
-    let by_file = Method::HupPidFile(pid_file.to_str().unwrap().to_owned());
+    let daemon = Daemon::hearing(&heard);
+    let by_file = daemon.by_file(&pid_file);
     let restarter = restarter(sessions, &premises, by_file);
     let before = restarter.running(on, &scope()).await.unwrap();
     assert!(before.active && before.mark.contains(&format!("{}:", daemon.0.id())), "{before:?}");
@@ -164,12 +174,8 @@ async fn what_the_method_knows_is_done_and_the_rest_is_refused_unasked(
     assert_eq!(told, format!("{on}\n"));
 
     let (heard, pid_file) = (premises.path("heard"), premises.path("pid file"));
-    let daemon = Daemon::start(&format!(
-        "trap 'echo heard >> \"{}\"' HUP; while :; do sleep 0.1; done",
-        heard.display()
-    ));
-    fs::write(&pid_file, format!("{}\n", daemon.0.id())).unwrap();
-    let by_file = Method::HupPidFile(pid_file.to_str().unwrap().to_owned());
+    let daemon = Daemon::hearing(&heard);
+    let by_file = daemon.by_file(&pid_file);
     let by_file = restarter(sessions, &premises, by_file);
     assert!(by_file.describe_action(Action::Restart).is_err());
     let before = by_file.state(on, &scope()).await.unwrap();

@@ -1,6 +1,7 @@
 //! The transport on this machine: real git, real sh, the same scripts as over SSH.
 
 #[path = "support/ground.rs"]
+#[expect(dead_code, reason = "the fixture serves other tests too")]
 mod ground;
 
 use std::{fs, os::unix::fs::PermissionsExt, process::Command, time::Duration};

@@ -223,9 +223,7 @@ async fn of_two_runs_that_start_at_once_one_gets_the_target() {
 #[tokio::test]
 async fn a_large_file_arrives() {
     let ground = Ground::new();
-    let make = "head -c 314572800 /dev/urandom > large.bin";
-    let made = Command::new("sh").args(["-c", make]).current_dir(ground.repo()).status().unwrap();
-    assert!(made.success());
+    ground.shell("head -c 314572800 /dev/urandom > large.bin");
     ground.git(&["config", "core.compression", "0"]);
     let v1 = ground.commit("v1");
     let transport = ground.transport();

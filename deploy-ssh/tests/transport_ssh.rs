@@ -7,7 +7,7 @@ mod ground;
 #[path = "support/sshd.rs"]
 mod sshd;
 
-use std::{fs, process::Command, time::Duration};
+use std::{fs, time::Duration};
 
 use deploy_core::{
     backend::{Closing, ErrorKind, Transport},
@@ -65,15 +65,7 @@ async fn a_fetch_that_is_cut_off_is_done_again_by_the_next() {
     ground.write("a.txt", "one");
     let plain = transport(&ground, &sessions);
     let one = ground.deploy(&plain, &ground.commit("v1"), "r1").await.unwrap();
-    let make = "head -c 62914560 /dev/urandom > large.bin";
-    assert!(
-        Command::new("sh")
-            .args(["-c", make])
-            .current_dir(ground.repo())
-            .status()
-            .unwrap()
-            .success()
-    );
+    ground.shell("head -c 62914560 /dev/urandom > large.bin");
     let v2 = ground.commit("v2");
     let once = ground.srv().join("built once");
     let step = BuildStep {

@@ -40,18 +40,8 @@ proptest! {
             story = story.broken("v1");
         }
         shape.trouble(&story, &troubles);
-        story = story.group(0, |group| {
-            group.gate.soak = soak.then_some(MINUTE);
-            group.gate.ask = true;
-        });
         let undisturbed = stops.is_empty() && !soak;
-        let story = story.on(move |event, stop, _| {
-            for (_, cause) in stops.iter().filter(|(at, _)| *at == event.seq) {
-                stop.request(*cause);
-            }
-            Ok(())
-        });
-        let ending = run(story, Goal::Operate(action));
+        let ending = run(story.gated(soak).stopping(stops), Goal::Operate(action));
         if undisturbed {
             assert_within_budget(&ending);
         }

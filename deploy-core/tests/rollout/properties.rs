@@ -374,18 +374,8 @@ proptest! {
             story = story.broken("v2");
         }
         shape.trouble(&story, &troubles);
-        story = story.group(0, |group| {
-            group.gate.soak = soak.then_some(MINUTE);
-            group.gate.ask = true;
-        });
         let undisturbed = stops.is_empty() && !soak;
-        let story = story.on(move |event, stop, _| {
-            for (_, cause) in stops.iter().filter(|(at, _)| *at == event.seq) {
-                stop.request(*cause);
-            }
-            Ok(())
-        });
-        let ending = run(story, Goal::Deploy(version("v2")));
+        let ending = run(story.gated(soak).stopping(stops), Goal::Deploy(version("v2")));
         if undisturbed {
             assert_within_budget(&ending);
         }
@@ -422,13 +412,7 @@ proptest! {
             story.fleet.install(target, &version("v2"));
         }
         shape.trouble(&story, &troubles);
-        let story = story.on(move |event, stop, _| {
-            for (_, cause) in stops.iter().filter(|(at, _)| *at == event.seq) {
-                stop.request(*cause);
-            }
-            Ok(())
-        });
-        let ending = run(story, Goal::RollBack);
+        let ending = run(story.stopping(stops), Goal::RollBack);
         prop_assert!(matches!(ending.code(), 0 | 1 | 4 | 130), "{}", ending.code());
     }
 }

@@ -16,7 +16,7 @@ use deploy_core::{
     plan::{Action, Budget, Goal, PlanRequest, SavedPlan, Stage, Strategy, Work},
     record::{
         Clock, Command, End, Event, EventKind, Exit, FORMAT, ObserveError, RunId, RunInfo,
-        StageOutcome, Summary,
+        StageOutcome, StopCause, Summary,
     },
     run::{Allowances, Backend, Begin, Pipeline, Refusal, Stop},
     testing::{Fault, Fleet, Host, Turn},
@@ -179,6 +179,14 @@ impl Story {
         self.group(number, |group| group.batch = size.parse().unwrap())
     }
 
+    /// Asks behind the first group, and lets it soak for a while where that is wanted.
+    pub fn gated(self, soak: bool) -> Self {
+        self.group(0, |group| {
+            group.gate.soak = soak.then_some(MINUTE);
+            group.gate.ask = true;
+        })
+    }
+
     pub fn strategy(mut self, change: impl FnOnce(&mut Strategy)) -> Self {
         change(&mut self.strategy);
         self
@@ -204,6 +212,16 @@ impl Story {
     }
 
     /// Requests a stop when a stage begins on a target.
+    /// Requests each stop when the event of that number is told.
+    pub fn stopping(self, stops: Vec<(u64, StopCause)>) -> Self {
+        self.on(move |event, stop, _| {
+            for (_, cause) in stops.iter().filter(|(at, _)| *at == event.seq) {
+                stop.request(*cause);
+            }
+            Ok(())
+        })
+    }
+
     pub fn stop_at(self, name: &str, stage: Stage, act: fn(&Stop)) -> Self {
         let at = target(name);
         self.on(move |event, stop, _| {

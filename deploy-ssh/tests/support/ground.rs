@@ -71,6 +71,13 @@ impl Ground {
         std::fs::write(path, content).unwrap();
     }
 
+    /// Runs a line of shell in the repository.
+    pub fn shell(&self, line: &str) {
+        let mut shell = Command::new("sh");
+        let done = shell.args(["-c", line]).current_dir(self.repo()).status().unwrap();
+        assert!(done.success(), "{line}");
+    }
+
     /// Commits everything, and names it.
     pub fn commit(&self, name: &str) -> Version {
         self.git(&["add", "-A"]);
