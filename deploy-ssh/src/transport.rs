@@ -48,7 +48,7 @@ use failure::status;
 use method::Method;
 pub use method::{FetchMethod, PullUrl, PullUrlError};
 use rendered::Renders;
-use report::Report;
+use report::{Lack, Report};
 pub use unlock::Held;
 
 /// What asks a target that has rendered files. Too rare to come with every shell.
@@ -330,7 +330,7 @@ impl Transport for SshTransport {
         let lost = self.lost_links(target, &report);
         let mut live = report.into_live(&self.layout, needs_git, &scope.run, &self.process);
         live.details.push(sharing);
-        live.notes.extend(lost.iter().map(ToString::to_string));
+        live.notes.extend(lost.iter().map(Lack::in_a_line));
         if let Some(renders) = &self.renders {
             live.notes.extend(rendered.notes(renders.templates().secrets_path()));
             live.lacks.extend(rendered.lacks);

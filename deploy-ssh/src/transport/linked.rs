@@ -119,7 +119,7 @@ mod tests {
         let layout = Layout::new("/srv/app").unwrap().share(shared.iter().copied()).unwrap();
         let report = Report::parse(report.as_bytes());
         let lost = report.linked().map(|linked| linked.lost(&layout, |path| path == "conf/made"));
-        lost.unwrap_or_default().iter().map(ToString::to_string).collect()
+        lost.unwrap_or_default().iter().map(Lack::in_a_line).collect()
     }
 
     #[test]
@@ -130,9 +130,9 @@ mod tests {
             told("kept", links, &["tmp", "public/up loads/a", "data"]),
             [
                 "shared directories that the next release will not have any more: log, public/up \
-                 loads: to keep them, write under [layout]: shared = [\"data\", \"log\", \
+                 loads; to keep them, write under [layout]: shared = [\"data\", \"log\", \
                  \"public/up loads\", \"tmp\"]",
-                "links to what is shared that the next release will not have any more: conf/db.yml: \
+                "links to what is shared that the next release will not have any more: conf/db.yml; \
                  `shared` is for directories: make them by a [[template]] or a [[step]]",
             ]
         );
@@ -156,6 +156,6 @@ mod tests {
         assert!(told_of("-log").contains("[[step]]"), "{}", told_of("-log"));
         assert!(told_of("a\"]").contains(r#"shared = ['a"]']"#), "{}", told_of("a\"]"));
         let many: String = (0..200).map(|n| format!("linked-else f{n:03}\n")).collect();
-        assert!(told("kept", &many, &[])[0].contains("f004 and 95 more:"));
+        assert!(told("kept", &many, &[])[0].contains("f004 and 95 more;"));
     }
 }

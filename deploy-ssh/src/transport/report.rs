@@ -90,6 +90,11 @@ impl Lack {
     pub(super) fn new(what: impl Into<String>, cure: impl Into<String>) -> Self {
         Self { what: what.into(), cure: cure.into() }
     }
+
+    /// Both, where `what` ends in a list.
+    pub(super) fn in_a_line(&self) -> String {
+        format!("{}; {}", self.what, self.cure)
+    }
 }
 
 impl fmt::Display for Lack {

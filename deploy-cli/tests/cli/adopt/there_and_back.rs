@@ -146,7 +146,9 @@ fn links_that_the_next_release_would_lack_are_told_until_the_configuration_has_t
     let (live, two) = (place.path("srv/app/current"), "release/2026-01-02/1");
     let line = "write under [layout]: shared = [\"log\", \"public/uploads\"]";
     adopted(&place, "app/current", &[]).ends(0);
-    let ran = place.cli(&["plan", two]).ends(0).says("local: ").says(line);
+    let ran = place.cli(&["plan", two]).ends(0).says(line).says(
+        "local: shared directories that the next release will not have any more: log, public/uploads; ",
+    );
     ran.says("config/db.yml").says("make them by a [[template]] or a [[step]]");
     let ran = place.cli(&["doctor"]).says("local: shared directories").says("cure: ");
     ran.says("to keep them, write under [layout]: shared =").says("`shared` is for directories");
