@@ -37,7 +37,8 @@ use crate::{
     told::Told,
 };
 use build::Build;
-use manifest::{Entry, Manifest, hex};
+pub(crate) use manifest::hex;
+use manifest::{Entry, Manifest};
 use read::Held;
 pub(crate) use stream::Packing;
 

@@ -1,4 +1,4 @@
-//! What a target remembers: its good versions, and who promoted what it serves.
+//! What a target remembers: its good versions, who promoted what it serves, and the marks of releases.
 
 use deploy_core::{
     backend::Serving,
@@ -7,12 +7,16 @@ use deploy_core::{
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use crate::{
+    archive::hex,
     git::oid::Oid,
     layout::{is_release_id, part_problem},
 };
 
+/// How many digits tell one state from another.
+const STAMP: usize = 16;
 /// The most that is read of a state file.
 pub(crate) const LARGEST: usize = 64 * 1024;
 /// How many good versions are remembered, with or without their files.
@@ -22,12 +26,9 @@ const FORMAT: u32 = 1;
 pub(crate) const LONGEST_NAME: usize = 1024;
 
 /// The content of `state.json`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 pub(crate) struct State {
     format: u32,
-    /// Who promoted what is live; of use only while the live link agrees.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub serving: Option<Serving>,
     /// Newest first.
     #[serde(default)]
     pub good: Vec<GoodRecord>,
@@ -49,7 +50,7 @@ pub(crate) struct Disbelief(String);
 
 impl Default for State {
     fn default() -> Self {
-        Self { format: FORMAT, serving: None, good: Vec::new() }
+        Self { format: FORMAT, good: Vec::new() }
     }
 }
 
@@ -67,8 +68,7 @@ impl State {
         if state.format != FORMAT {
             return disbelieve(format!("has the unknown format {}", state.format));
         }
-        let releases = state.good.iter().map(|good| &good.release);
-        for release in releases.chain(state.serving.iter().map(|serving| &serving.release)) {
+        for GoodRecord { release, .. } in &state.good {
             if !is_consistent(release) {
                 return disbelieve(format!("lists {:?}, which cannot be", release.id.as_str()));
             }
@@ -76,13 +76,18 @@ impl State {
         Ok(state)
     }
 
-    /// One line of JSON, which reads back: what is oldest is forgotten where it would be too long.
-    pub(crate) fn line(&self) -> String {
+    /// Two lines of JSON, which read back: what is oldest is forgotten where it would be too long. The
+    /// first line holds a digest of the other: shells read byte by byte, and one line tells another
+    /// state.
+    pub(crate) fn text(&self) -> String {
         let mut kept = self.clone();
         loop {
-            let line = serde_json::json!(kept).to_string();
-            if line.len() <= LARGEST || kept.good.pop().is_none() {
-                return line;
+            let good = serde_json::json!(kept.good).to_string();
+            let digest = hex(&Sha256::digest(&good));
+            let (format, stamp) = (self.format, &digest[..STAMP]);
+            let text = format!("{{\"format\":{format},\"stamp\":\"{stamp}\",\n\"good\":{good}}}");
+            if text.len() <= LARGEST || kept.good.pop().is_none() {
+                return text;
             }
         }
     }
@@ -93,6 +98,17 @@ impl State {
         self.good.insert(0, good);
         self.good.truncate(REMEMBERED);
     }
+}
+
+/// The content of `serving.json`: who promoted what is live. Of use only while the live link agrees.
+pub(crate) fn serving_line(serving: &Serving) -> String {
+    serde_json::json!(serving).to_string()
+}
+
+/// Reads what a target says of that; nothing where it cannot be.
+pub(crate) fn parse_serving(line: &str) -> Option<Serving> {
+    let serving: Serving = serde_json::from_str(line).ok()?;
+    is_consistent(&serving.release).then_some(serving)
 }
 
 /// What a release was made of.
@@ -203,7 +219,29 @@ mod tests {
     #[test]
     fn a_state_reads_back() {
         let state = State::parse(&state(&good("0123456789ab-0123456789ab", COMMIT))).unwrap();
-        assert_eq!(State::parse(&state.line()), Ok(state));
+        assert_eq!(State::parse(&state.text()), Ok(state));
+    }
+
+    #[test]
+    fn the_first_line_tells_one_state_from_another() {
+        let [one, other] = ["0123456789ab-0123456789ab", "0123456789ab-000000000000"]
+            .map(|id| State::parse(&state(&good(id, COMMIT))).unwrap().text());
+        let head = |text: &str| text.split_once('\n').unwrap().0.to_owned();
+        assert_ne!(head(&one), head(&other));
+        assert_eq!(one.lines().count(), 2);
+        assert!(head(&one).len() < 64, "{one}");
+    }
+
+    #[test]
+    fn who_promoted_reads_back_unless_it_lies() {
+        let of = |id: &str| {
+            let version = format!(r#"{{"id":"{COMMIT}"}}"#);
+            format!(r#"{{"release":{{"id":"{id}","version":{version}}},"by":"ann"}}"#)
+        };
+        let serving = parse_serving(&of("0123456789ab-0123456789ab")).unwrap();
+        assert_eq!(parse_serving(&serving_line(&serving)), Some(serving));
+        assert_eq!(parse_serving(&of("../../etc")), None);
+        assert_eq!(parse_serving(""), None);
     }
 
     #[test]
@@ -236,7 +274,7 @@ mod tests {
         assert_eq!(state.good[0].release.id.as_str(), "0123456789ab-000000000020");
         let again = state.good.iter().filter(|g| g.release == state.good[0].release);
         assert_eq!(again.count(), 1);
-        assert!(state.line().len() < LARGEST);
+        assert!(state.text().len() < LARGEST);
     }
 
     #[test]

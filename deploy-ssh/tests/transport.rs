@@ -339,8 +339,11 @@ async fn old_releases_are_pruned_and_the_way_back_is_not() {
         let version = ground.commit(&format!("v{n}"));
         releases.push(ground.deploy(&transport, &version, &format!("r{n}")).await.unwrap());
     }
-    let present: Vec<bool> = releases.iter().map(|r| ground.release(r).exists()).collect();
+    let marked = |r| ground.release(r).join(".deploy-release").exists();
+    let present: Vec<bool> = releases.iter().map(marked).collect();
     assert_eq!(present, [false, false, false, true, true]);
+    let left: Vec<bool> = releases.iter().map(|r| ground.release(r).exists()).collect();
+    assert_eq!(left, [false, false, true, true, true], "one is left for the next to begin with");
     let live = ground.live(&transport).await;
     assert_eq!(live.good.len(), 5, "what was good is remembered, present or not");
     assert_eq!(live.good.iter().filter(|good| good.present).count(), 2);

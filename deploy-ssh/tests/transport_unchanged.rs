@@ -199,31 +199,48 @@ async fn what_somebody_did_to_the_live_release_does_not_come_along() {
 
 #[tokio::test]
 async fn nothing_stays_of_a_release_that_was_put_aside() {
-    type Spoil = fn(&Ground);
+    type Spoil = fn(&Ground, &Path, &Path);
     let spoil: [Spoil; 4] = [
-        |ground| tamper(&ground.cache().join("releases/.spare")),
+        |_, release, _| tamper(release),
         // The objects that it was made of are gone from the store.
-        |ground| {
+        |ground, _, _| {
             let store = ground.cache().join("repo.git");
             git(&store, &["-c", "safe.directory=*", "repack", "-a", "-d", "-q"]);
             git(&store, &["-c", "safe.directory=*", "prune", "--expire=now"]);
         },
-        |ground| overwrite(&ground.cache().join("indexes/.spare"), "nonsense"),
+        |_, _, index| overwrite(index, "nonsense"),
         // A fetch was killed right before it took it.
-        |ground| fs::write(ground.cache().join("releases/.spare/.deploy-building"), "{").unwrap(),
+        |_, release, _| fs::write(release.join(".deploy-building"), "{").unwrap(),
     ];
     for spoil in spoil {
         let story = Story::new(4);
         let transport = story.transport(2);
-        for n in 0..3 {
+        let first = story.ground.deploy(&transport, &story.versions[0], "r0").await.unwrap();
+        for n in 1..3 {
             let run = format!("r{n}");
             story.ground.deploy(&transport, &story.versions[n], &run).await.unwrap();
         }
-        assert!(story.ground.cache().join("releases/.spare").exists());
-        spoil(&story.ground);
+        let aside = story.ground.release(&first);
+        assert!(aside.join("a.txt").exists() && !aside.join(".deploy-release").exists());
+        let live = story.ground.live(&transport).await;
+        assert!(live.good.iter().any(|good| good.release == first && !good.present));
+        spoil(&story.ground, &aside, &story.ground.cache().join("indexes").join(first.id.as_str()));
         let last = story.ground.deploy(&transport, &story.versions[3], "r3").await.unwrap();
         story.is_exact(&last);
+        assert!(!aside.exists(), "it became the new one, or is gone");
     }
+}
+
+#[tokio::test]
+async fn the_release_that_was_put_aside_can_itself_come_back() {
+    let story = Story::new(3);
+    let transport = story.transport(2);
+    for (n, version) in story.versions.iter().enumerate() {
+        story.ground.deploy(&transport, version, &format!("r{n}")).await.unwrap();
+    }
+    let again = story.ground.deploy(&transport, &story.versions[0], "r3").await.unwrap();
+    story.is_exact(&again);
+    assert!(story.ground.live(&transport).await.is_good(&again));
 }
 
 #[tokio::test]
@@ -264,7 +281,8 @@ async fn what_build_steps_have_left_is_not_put_aside() {
         let built = fs::read_to_string(story.ground.release(&release).join("a.txt")).unwrap();
         assert_eq!(built, format!("version {n}\nbuilt\n"));
     }
-    assert!(!story.ground.cache().join("releases/.spare").exists());
+    let left = fs::read_dir(story.ground.cache().join("releases")).unwrap().count();
+    assert_eq!(left, 2, "the live one and the way back");
 }
 
 /// A directory with busybox's commands, dash as `sh`, and git.

@@ -172,7 +172,8 @@ fn unchanged_files_are_hard_links_and_what_was_changed_by_hand_does_not_come_alo
     // From here on the files of a pruned release are used again; they are changed by hand, too.
     deploy(4);
     deploy(5);
-    let spare = format!("{CACHE}/releases/.spare");
+    let spare =
+        format!("$(for r in {CACHE}/releases/*; do [ -e $r/.deploy-release ] || echo $r; done)");
     stage.on("h1", &format!("cd {spare}/data && {tamper}"));
     let inode = stage.on("h1", &format!("stat -c %i {spare}"));
     deploy(6);

@@ -31,11 +31,14 @@ impl SshTransport {
         let (mut ours, mut dead) = (self.claim(scope), String::new());
         for _ in 0..super::ROUNDS {
             let known = self.known(target, scope).await?;
-            let script =
+            let (script, state) =
                 self.finalize_script(closing, &known, scope, [&ours, &dead], &attempted)?;
             match Answered::of(self.run(target, script, scope).await?) {
-                Answered::Done(report) => {
+                Answered::Done(mut report) => {
                     let held = report.claim_line.clone();
+                    if let Some(state) = state {
+                        report.set_state(&state);
+                    }
                     self.note(target, report);
                     // Another value may have taken the target for this same run.
                     match held.filter(|held| is_of(held, &scope.run)) {
@@ -60,6 +63,7 @@ impl SshTransport {
             .with_source("what lies on the target changed again and again"))
     }
 
+    /// What ends the run, and the new state that it writes, if there is one.
     fn finalize_script(
         &self,
         closing: &Closing,
@@ -67,7 +71,7 @@ impl SshTransport {
         scope: &Scope,
         [ours, dead]: [&str; 2],
         attempted: &str,
-    ) -> Result<Script, BackendError> {
+    ) -> Result<(Script, Option<String>), BackendError> {
         let script = Script::function("finalize")
             .on_stdin_end(OnStdinEnd::RunToEnd)
             .arg(self.layout.path())
@@ -75,7 +79,7 @@ impl SshTransport {
             .arg(ours)
             .arg(dead);
         let Some(good) = &closing.good else {
-            return Ok(script.arg("0").args([""; 6]));
+            return Ok((script.arg("0").args([""; 6]), None));
         };
         let mut state = known.state().map_err(|why| {
             BackendError::new(ErrorKind::Broken, attempted)
@@ -92,7 +96,7 @@ impl SshTransport {
             });
         }
         let spared = spared(&state, known, closing, self.layout.kept());
-        let next = if is_told { known.state_line.clone() } else { state.line() };
+        let next = (!is_told).then(|| state.text());
         let doomed = known.releases.keys().filter(|id| !spared.contains(*id));
         let doomed: Vec<&str> = doomed.map(String::as_str).collect();
         let left = known.releases.iter().filter(|(id, _)| spared.contains(*id));
@@ -104,15 +108,16 @@ impl SshTransport {
             .filter(|commit| !left.contains(commit))
             .map(crate::git::oid::Oid::as_str)
             .collect();
-        Ok(script
+        let script = script
             .arg("1")
-            .arg(&known.state_line)
-            .arg(next)
+            .arg(known.state_head())
+            .arg(next.as_deref().unwrap_or_default())
             .arg(doomed.join(" "))
             .arg(commits.join(" "))
             .arg(PACKS.to_string())
             // What build steps have left in a release is not wanted in another.
-            .arg(if self.steps.is_empty() { "1" } else { "0" }))
+            .arg(if self.steps.is_empty() { "1" } else { "0" });
+        Ok((script, next))
     }
 }
 

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use super::{Answered, Report, SshTransport, failure, status};
 use crate::{
     session::{OnStdinEnd, Script},
-    state::{Content, Mark, State},
+    state::{Content, Mark, serving_line},
 };
 
 /// What promotes a release that was made of an archive. Too rare to come with every shell.
@@ -48,18 +48,21 @@ impl SshTransport {
         let (mut dead, mut is_mended, mut is_restored) = (String::new(), false, false);
         for _ in 0..super::ROUNDS {
             let known = self.known(target, scope).await?;
-            let script = self.promote_script(target, change, &known, scope, &dead, &attempted)?;
+            known.state().map_err(|why| {
+                BackendError::new(ErrorKind::Broken, &attempted)
+                    .with_source(format!("{}/state.json {why}", self.layout.cache()))
+            })?;
+            let serving = next_serving(&known, to, scope).map(|serving| serving_line(&serving));
+            let line = serving.as_deref().unwrap_or_default();
+            let script = self.promote_script(target, change, &known, scope, [&dead, line]);
             match Answered::of(self.run(target, script, scope).await?) {
-                Answered::Done(report) => {
+                Answered::Done(mut report) => {
+                    report.serving = serving;
                     self.note(target, report);
                     return Ok(());
                 }
                 Answered::Claimed(held) => {
                     dead = self.take_over(target, held, &attempted, scope)?;
-                }
-                Answered::Else(output, report) if output.status == status::STALE => {
-                    drop(output);
-                    self.note(target, report);
                 }
                 Answered::Else(output, report) if output.status == status::CHANGED => {
                     drop(output);
@@ -99,20 +102,12 @@ impl SshTransport {
         change: &Change,
         known: &Report,
         scope: &Scope,
-        dead: &str,
-        attempted: &str,
-    ) -> Result<Script, BackendError> {
-        let state = known.state().map_err(|why| {
-            BackendError::new(ErrorKind::Broken, attempted)
-                .with_source(format!("{}/state.json {why}", self.layout.cache()))
-        })?;
+        [dead, serving]: [&str; 2],
+    ) -> Script {
         let to = change.to.as_ref();
         let id = |release: Option<&Release>| {
             release.map(|release| release.id.to_string()).unwrap_or_default()
         };
-        let next = next_state(state.clone(), known, to, scope);
-        // The state is written only when it changes; else it stays byte for byte.
-        let next = if next == state { known.state_line.clone() } else { next.line() };
         let mark = to.and_then(|to| known.releases.get(to.id.as_str()));
         // What was adopted is as it is: there is nothing that it could be compared with.
         let is_adopted = mark.is_some_and(Mark::is_adopted);
@@ -124,7 +119,7 @@ impl SshTransport {
             (false, true) => Script::new(PROMOTE_ARCHIVE),
             (true, of_archive) => Script::new(PROMOTE_RENDERED[usize::from(of_archive)]),
         };
-        Ok(script
+        script
             .on_stdin_end(OnStdinEnd::RunToEnd)
             .arg(self.layout.path())
             .arg(scope.run.as_str())
@@ -132,10 +127,9 @@ impl SshTransport {
             .arg(dead)
             .arg(id(change.from.as_ref()))
             .arg(id(to))
-            .arg(&known.state_line)
-            .arg(next)
+            .arg(serving)
             .arg(if doubt { "1" } else { "0" })
-            .args(shared))
+            .args(shared)
     }
 }
 
@@ -144,20 +138,20 @@ fn is_archive(known: &Report, release: &Release) -> bool {
     mark.is_some_and(|mark| matches!(mark.content, Content::Manifest(_)))
 }
 
-/// The state once `to` is served. What is served already keeps its date.
-fn next_state(mut state: State, known: &Report, to: Option<&Release>, scope: &Scope) -> State {
-    let told = state.serving.as_ref().map(|serving| &serving.release);
-    let is_live = known.live == to.map(|to| to.id.as_str()).unwrap_or_default();
-    if is_live && told == to {
-        return state;
+/// Who promoted `to`, once it is served. What is served already keeps its date; of nothing there is
+/// nothing to be told.
+fn next_serving(known: &Report, to: Option<&Release>, scope: &Scope) -> Option<Serving> {
+    let to = to?;
+    let told = known.promoted().map(|serving| serving.release);
+    if known.live == to.id.as_str() && told.as_ref() == Some(to) {
+        return None;
     }
-    state.serving = to.map(|to| Serving {
+    Some(Serving {
         release: to.clone(),
         since: Some(Timestamp::now()),
         by: Some(super::who(scope)),
         run: Some(scope.run.clone()),
-    });
-    state
+    })
 }
 
 /// The error for a target that serves something that the plan does not know of (rule 12).

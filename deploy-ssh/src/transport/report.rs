@@ -18,7 +18,7 @@ use crate::{
     layout::{Layout, is_release_id},
     pack::Have,
     session::quote,
-    state::{Mark, State},
+    state::{Mark, State, parse_serving},
 };
 
 /// How many releases a target may list.
@@ -35,14 +35,18 @@ const OLDEST_GIT: (u32, u32) = (2, 11);
 pub(super) struct Report {
     /// What the live link names: an id, or whatever else it points to.
     pub live: String,
-    /// The state file as it is; empty when there is none.
-    pub state_line: String,
-    /// Whether the state was told.
-    tells_state: bool,
+    /// The state file, without its line breaks; empty when there is none.
+    pub state: Option<String>,
+    /// The first line of the state file, where it has more.
+    pub state_head: Option<String>,
+    /// Who promoted what is live, as it is written there.
+    pub serving: Option<String>,
     /// The claim as it is.
     pub claim_line: Option<String>,
     /// The complete releases.
     pub releases: BTreeMap<String, Mark>,
+    /// Those that are told without their marks, which are known.
+    known: BTreeSet<String>,
     pub haves: Vec<Have>,
     /// The claim that kept the run out.
     pub claimed: Option<String>,
@@ -119,10 +123,9 @@ impl Report {
         let owned = || value.to_owned();
         match key {
             "live" => self.live = owned(),
-            "state" => {
-                self.state_line = owned();
-                self.tells_state = true;
-            }
+            "state" => self.state = Some(owned()),
+            "state-head" => self.state_head = Some(owned()),
+            "serving" => self.serving = Some(owned()),
             "claim" => self.claim_line = Some(owned()),
             "claimed" => self.claimed = Some(owned()),
             "complete" => self.is_complete = true,
@@ -130,11 +133,11 @@ impl Report {
             "done" => self.is_done = true,
             "mended" => self.remarks.push(format!("mended: {value}")),
             "kept" => self.remarks.push(format!("kept: {value}")),
-            "release" if self.releases.len() < RELEASES => {
-                if let Some((id, mark)) = value.split_once(' ')
-                    && let Some(mark) = Mark::parse(id, mark)
-                {
-                    self.releases.insert(id.to_owned(), mark);
+            "release" if self.releases.len() + self.known.len() < RELEASES => {
+                if let Some((id, mark)) = value.split_once(' ') {
+                    self.releases.extend(Mark::parse(id, mark).map(|mark| (id.to_owned(), mark)));
+                } else {
+                    self.known.insert(owned());
                 }
             }
             "have" if self.haves.len() < HAVES => {
@@ -163,26 +166,41 @@ impl Report {
         }
     }
 
-    /// This report, with what it does not tell taken from an older one: what only a probe says,
-    /// and the state, where nobody looked at it.
+    /// This report, with what it does not tell taken from an older one: what only a probe says, the
+    /// state, where nobody looked at it, and the marks that were known.
     pub(super) fn after(mut self, older: Option<Self>) -> Self {
         let Some(older) = older else { return self };
         if self.probe.user.is_empty() {
             self.probe = older.probe;
             self.rendered = older.rendered;
         }
-        if !self.tells_state {
-            self.state_line = older.state_line;
+        if self.state.is_none() {
+            self.state = older.state;
+            self.state_head = older.state_head;
         }
+        self.serving = self.serving.or(older.serving);
+        let known = older.releases.into_iter().filter(|(id, _)| self.known.contains(id));
+        self.releases.extend(known);
         self
+    }
+
+    /// The first line of the state file.
+    pub(super) fn state_head(&self) -> &str {
+        self.state_head.as_ref().or(self.state.as_ref()).map_or("", String::as_str)
+    }
+
+    /// Takes note of a new state.
+    pub(super) fn set_state(&mut self, text: &str) {
+        self.state_head = text.split_once('\n').map(|(head, _)| head.to_owned());
+        self.state = Some(text.replace('\n', ""));
     }
 
     /// The state, if it is believed.
     pub(super) fn state(&self) -> Result<State, String> {
-        if self.state_line.is_empty() {
-            return Ok(State::default());
+        match self.state.as_deref() {
+            None | Some("") => Ok(State::default()),
+            Some(state) => State::parse(state).map_err(|error| error.to_string()),
         }
-        State::parse(&self.state_line).map_err(|error| error.to_string())
     }
 
     /// The release that is live: by its mark, or as the state remembers it.
@@ -194,9 +212,9 @@ impl Report {
     pub(super) fn release(&self, id: &str) -> Option<Release> {
         let marked = self.releases.get(id).and_then(Mark::release);
         let remembered = || {
-            let state = self.state().ok()?;
-            let serving = state.serving.map(|serving| serving.release);
-            let mut known = state.good.into_iter().map(|good| good.release).chain(serving);
+            let serving = self.promoted().map(|serving| serving.release);
+            let good = self.state().unwrap_or_default().good;
+            let mut known = serving.into_iter().chain(good.into_iter().map(|good| good.release));
             known.find(|release| release.id.as_str() == id)
         };
         // The state knows the name it was deployed under; the mark, that of the first time.
@@ -206,8 +224,7 @@ impl Report {
     /// Who promoted what is live, where that is known.
     pub(super) fn serving(&self) -> Option<Serving> {
         let release = self.live_release()?;
-        let remembered = self.state().ok().and_then(|state| state.serving);
-        Some(match remembered.filter(|serving| serving.release == release) {
+        Some(match self.promoted().filter(|serving| serving.release == release) {
             Some(serving) => serving,
             None => Serving { release, since: None, by: None, run: None },
         })
@@ -217,6 +234,11 @@ impl Report {
     pub(super) fn linked(&self) -> Option<&Linked> {
         let live = self.releases.get(&self.live)?;
         live.is_adopted().then_some(&self.probe.linked)
+    }
+
+    /// What was promoted last, and by whom.
+    pub(super) fn promoted(&self) -> Option<Serving> {
+        self.serving.as_deref().and_then(parse_serving)
     }
 
     /// Where the file system is mounted, for a message; said only when there is little room.

@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use super::{Adoption, Answered, Found, Record, Report, SshTransport, failure};
 use crate::{
     session::{OnStdinEnd, Output, Script},
-    state::{Content, GoodRecord, Mark, State},
+    state::{Content, GoodRecord, Mark, State, serving_line},
 };
 
 const TAKE: &str = concat!(
@@ -141,7 +141,6 @@ impl Adopt {
         state.remember(GoodRecord { release: release.clone(), run, by: by.clone(), at: now });
         let run = Some(scope.run.clone());
         let serving = Serving { release: release.clone(), since: Some(now), by: Some(by), run };
-        state.serving = Some(serving);
         let digest = adoption.identity.as_ref().map(|identity| identity.digest.clone());
         let mark = Mark {
             id: release.id.to_string(),
@@ -152,7 +151,8 @@ impl Adopt {
             built: None,
         };
         Ok(held(&self.transport, TAKE, scope, dead)
-            .args([release.id.as_str(), &mark.line(), &found.report.state_line, &state.line()])
+            .args([release.id.as_str(), &mark.line(), found.report.state_head(), &state.text()])
+            .arg(serving_line(&serving))
             .args([record.what.word(), &record.link, &record.origin])
             .arg(found.tool.as_deref().unwrap_or_default())
             .arg(record.line())

@@ -98,6 +98,7 @@ fi
 }
 trap '_e=$?; [ "$_e" = 0 ] || { cd /; clean; }; (exit "$_e"); out_of_order' EXIT
 clean
+[ -z "$spare" ] || drop_tree "$releases/$spare"
 receive_manifest
 if complete "$id"; then
   [ -z "$base" ] || die 41 "the release is there, and damaged"

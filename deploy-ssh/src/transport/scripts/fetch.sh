@@ -81,11 +81,11 @@ unwritten() {
   exit 1
 }
 
-# Begins with the files of a release that was pruned.
+# Begins with the files of a release that was pruned, which may be this one.
 reuse() {
-  [ "$share" != none ] || return 1
-  [ -s "$indexes/.spare" ] && [ -d "$releases/.spare" ] || return 1
-  make_mark "$releases/.spare" && mv -T "$releases/.spare" "$dest" && bring "$indexes/.spare"
+  [ "$share" != none ] && [ -n "$spare" ] && make_mark "$releases/$spare" || return 1
+  [ "$spare" = "$id" ] || mv -T "$releases/$spare" "$dest" || return 1
+  bring "$indexes/$spare"
 }
 
 unpack() {
@@ -179,9 +179,9 @@ if [ "$part" != seal ]; then
   fi
   [ "$part" != mend ] || die 43 "$dest is not there, or not complete"
   [ "$id" != "$live" ] || die 42 "the live release has lost its mark"
-  drop_tree "$dest"
+  [ "$id" = "$spare" ] || drop_tree "$dest"
   unpack "$@"
 fi
 if [ "$part" != unpack ]; then seal "$@"; fi
 at_rest
-report
+report "$id"

@@ -72,12 +72,16 @@ first_line() {
   :
 }
 
-# Sets $state_now to the state, on one line. As we write it, it is one line; anything else was not
-# written by us, and of that a part will do.
+# Sets $state_now to the state, on one line, $state_head to its first line, which is another for
+# another state, and $serving_now to who made what is live so. As we write it, a state has two lines;
+# anything else was not written by us, and of that a part will do.
 find_state() {
-  state_now= _more=
+  first_line "$cache/serving.json"
+  serving_now=$_line state_now= state_head= _state_rest= _more=
   [ -f "$cache/state.json" ] || return 0
-  { IFS= read -r state_now && IFS= read -r _more; } 2>/dev/null <"$cache/state.json"
+  { IFS= read -r state_head && IFS= read -r _state_rest && IFS= read -r _more; } 2>/dev/null \
+    <"$cache/state.json"
+  state_now=$state_head$_state_rest
   if [ -n "$_more" ] || [ ${#state_now} -gt 65536 ]; then
     state_now=$(head -c 65537 "$cache/state.json" 2>/dev/null | tr '\n' ' ')
   fi
@@ -105,9 +109,19 @@ leads_to() {
     cd -P "$path" 2>/dev/null && [ "$PWD" = "$_d" ]
 }
 
+# Whether the release $1 has the mark of one that is complete.
+is_marked() { [ -n "$1" ] && [ -f "$releases/$1/$mark" ] && [ ! -e "$releases/$1/$building" ]; }
+
+# Whether the release $1 was pruned and is left for the next fetch to begin with: it has no mark any
+# more, and the list of its files is there.
+is_spare() {
+  [ -s "$indexes/$1" ] && [ -d "$releases/$1" ] && [ ! -L "$releases/$1" ] &&
+    [ ! -e "$releases/$1/$mark" ] && [ ! -e "$releases/$1/$building" ] && [ "$1" != "$live" ]
+}
+
 # Whether the release $1 is complete. Its mark is then in $_mark.
 complete() {
-  [ -n "$1" ] && [ ! -e "$releases/$1/$building" ] && [ -f "$releases/$1/$mark" ] || return 1
+  is_marked "$1" || return 1
   first_line "$releases/$1/$mark"
   _mark=$_line
   case $_mark in
@@ -139,20 +153,26 @@ report_haves() {
   :
 }
 
-# Everything the deployer wants to know about what lies here, but for a state that nobody has looked
-# at: it is as the deployer knows it.
+# Everything the deployer wants to know about what lies here, but for what it knows already: a state
+# that nobody has looked at, and, where $1 names a release or none, the marks of all others.
 report() {
   find_live
   say live "$live"
   [ -e "$cache/live" ] && [ ! -L "$cache/live" ] && say odd "$cache/live is not a link"
-  [ -z "${state_now+x}" ] || say state "$state_now"
+  if [ -n "${state_now+x}" ]; then
+    [ -z "$_state_rest" ] || say state-head "$state_head"
+    say state "$state_now"
+    say serving "$serving_now"
+  fi
   if [ -e "$cache/claim.json" ]; then
-    first_line "$cache/claim.json"
+    [ "${_held-}" = yes ] && _line=$ours || first_line "$cache/claim.json"
     say claim "$_line"
   fi
   for _r in "$releases"/*; do
     _r=${_r##*/}
-    complete "$_r" && printf 'release %s %s\n' "$_r" "$_mark"
+    if [ "${1-$_r}" = "$_r" ]; then complete "$_r" && printf 'release %s %s\n' "$_r" "$_mark"
+    elif is_marked "$_r"; then say release "$_r"
+    fi
   done
   report_haves
   say done
@@ -181,6 +201,7 @@ trap out_of_order EXIT
 take_claim() {
   _c=$cache/claim.json _t=$cache/.claim-$run _n=0
   first_line "$_c"
+  _held=yes
   [ "$_line" != "$ours" ] || return 0
   printf '%s\n' "$ours" >"$_t" || exit 1
   until ln "$_t" "$_c" 2>/dev/null; do
@@ -257,21 +278,22 @@ stop_earlier() {
 # Says that nothing is at work any more.
 at_rest() { { : >"$cache/.at-work"; } 2>/dev/null; }
 
-# Makes $1 what state.json will be, as $cache/.new/state.json, and brings it to the disk along with
-# the files $2….
-prepare_state() {
-  state_now=$1
-  shift
+# Makes $2 what the file $1 will be, as $cache/.new/$1, and brings it to the disk along with the
+# files $3….
+lay_ready() {
+  _new=$cache/.new/$1 _text=$2
+  shift 2
   [ -d "$cache/.new" ] || mkdir "$cache/.new" || exit 1
-  printf '%s\n' "$state_now" >"$cache/.new/state.json" || exit 1
-  sync "$cache/.new/state.json" "$@" 2>/dev/null
+  printf '%s\n' "$_text" >"$_new" || exit 1
+  sync "$_new" "$@" 2>/dev/null
   :
 }
 
-# Ends when the state is not the one that the deployer reckoned with.
+# Ends when the state is not the one that the deployer reckoned with; $1 is its first line.
 demand_state() {
+  first_line "$cache/state.json"
+  [ "$_line" = "$1" ] && return
   find_state
-  [ "$state_now" = "$1" ] && return
   report
   exit 45
 }

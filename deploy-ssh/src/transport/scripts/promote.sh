@@ -1,7 +1,8 @@
 # Makes $to what is served, when $from is; empty stands for nothing. The rename of `live` is the
 # switch. Runs to its end when the connection is cut.
-run=$1 ours=$2 dead=$3 from=$4 to=$5 expected=$6 state=$7 doubt=$8
-shift 8
+# $serving says who did it; nothing when that is known.
+run=$1 ours=$2 dead=$3 from=$4 to=$5 serving=$6 doubt=$7
+shift 7
 
 # Whether the live path is the link that leads to the live link.
 is_our_path() {
@@ -33,7 +34,7 @@ switch() {
     ln -s -f -n "releases/$live" "$cache/.new/previous" || exit 1
     set -- "$@" "$cache/.new/previous"
   fi
-  [ "$state" = "$expected" ] || set -- "$@" "$cache/.new/state.json"
+  [ -z "$serving" ] || set -- "$@" "$cache/.new/serving.json"
   mv -f "$@" "$cache/" || exit 1
 }
 
@@ -41,13 +42,13 @@ switch() {
 [ -d "$cache" ] || die 43 "$cache is not there"
 take_claim
 stop_earlier switch
-demand_state "$expected"
 find_live
 if [ "$live" != "$from" ] && [ "$live" != "$to" ]; then
+  find_state
   report
   exit 46
 fi
-[ "$state" = "$expected" ] || prepare_state "$state" ${to:+"$releases/$to/$mark"}
+[ -z "$serving" ] || lay_ready serving.json "$serving" ${to:+"$releases/$to/$mark"}
 if [ -n "$to" ]; then
   complete "$to" || die 43 "$releases/$to is not there, or not complete"
   if [ "$live" != "$to" ] && [ "$doubt" = 1 ]; then
@@ -65,7 +66,7 @@ else
     # Where the directory is not ours the link stays, and leads nowhere.
     if is_our_path; then rm -f "$path" 2>/dev/null; fi
   fi
-  [ "$state" = "$expected" ] || mv -f "$cache/.new/state.json" "$cache/" || exit 1
+  [ -z "$serving" ] || mv -f "$cache/.new/serving.json" "$cache/" || exit 1
 fi
 at_rest
-report
+report ""

@@ -1,27 +1,30 @@
 # What making a release needs, whatever it is made of.
 
-# Leftovers bear our names; what the live link points to is never one.
+# Leftovers bear our names; what the live link points to is never one. Sets $spare to the one release
+# that was left to begin with, or nothing.
 clean() {
   find_live
+  spare=
   drop_tree "$cache/.arrived"
   for _r in "$releases"/* "$releases"/.gone-*; do
     case ${_r##*/} in
       .gone-*) drop_tree "$_r" ;;
       "$live") ;;
       *) if [ -e "$_r/$building" ]; then drop_tree "$_r"
+         elif is_spare "${_r##*/}"; then
+           if [ -z "$spare" ]; then spare=${_r##*/}; else drop_tree "$_r"; fi
          elif [ ! -e "$_r/$mark" ]; then rmdir "$_r" 2>/dev/null
          fi ;;
     esac
   done
   set --
-  [ -s "$indexes/.spare" ] && [ ! -e "$releases/.spare/$building" ] || drop_tree "$releases/.spare"
   for _r in "$indexes"/* "$manifests"/*; do
-    [ -e "$releases/${_r##*/}/$mark" ] || set -- "$@" "$_r"
+    [ "${_r##*/}" = "$spare" ] || [ -e "$releases/${_r##*/}/$mark" ] || set -- "$@" "$_r"
   done
   for _r in "$repo"/refs/deploy/*/*; do
     [ -d "$_r" ] || [ -s "$_r" ] || set -- "$@" "$_r"
   done
-  set -- "$@" "$cache"/.state-* "$cache"/.live-* "$cache"/.previous-* "$cache"/.new/* \
+  set -- "$@" "$cache"/.state-* "$cache"/.new/* \
     "$cache"/.rendered-* "$cache"/.index* "$cache"/.manifest-* "$cache/.differ" "$cache/.names" "$cache/.kept" \
     "$repo"/*.lock "$repo"/refs/deploy/*/*.lock "$repo"/objects/tmp_* \
     "$repo"/objects/??/tmp_* "$repo"/objects/pack/tmp_* "$repo"/objects/pack/.tmp-*

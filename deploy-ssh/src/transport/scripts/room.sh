@@ -8,8 +8,9 @@ find_disk "$_w"
 say space "$_disk"
 say blocks "$(stat -f -c '%b %a %c %d' "$_w" 2>/dev/null)"
 [ -z "$_user" ] || id -u "$_user" >/dev/null 2>&1 || say nobody "$_user"
+find_live
 for _r in "$releases"/*; do
-  [ -d "$_r" ] || continue
+  [ -d "$_r" ] && ! is_spare "${_r##*/}" || continue
   complete "${_r##*/}" || say leftover "${_r##*/}"
 done
 say done

@@ -38,7 +38,7 @@ put_aside() {
     aside=$cache/undone-$stamp
     mkdir -p "$aside" && rm -rf "$cache/.new" || exit 1
     # The record is the last: until then it can be done again.
-    for _f in live previous releases indexes manifests shared repo.git state.json .at-work \
+    for _f in live previous releases indexes manifests shared repo.git state.json serving.json .at-work \
       .adopting adopted.json; do
       if [ -e "$cache/$_f" ] || [ -L "$cache/$_f" ]; then mv -T "$cache/$_f" "$aside/$_f" || exit 1; fi
     done

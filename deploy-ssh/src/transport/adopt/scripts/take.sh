@@ -1,8 +1,9 @@
 # Makes what is served the release $id of ours, without a moment in which the live path leads nowhere.
 # What was done before it was broken off is not done twice. Runs to its end when the connection is cut.
-id=$1 line=$2 expected=$3 state=$4 kind=$5
-was=$6 at=$7 tool=$8 record=$9
-shift 9
+id=$1 line=$2 expected=$3 state=$4 serving=$5
+shift 5
+kind=$1 was=$2 at=$3 tool=$4 record=$5
+shift 5
 dest=$releases/$id
 
 # A link within what is served that leads out of it by a relative path is made to lead to the same
@@ -45,8 +46,9 @@ prepare() {
   if [ "$kind" = directory ]; then ln -s "${path##*/}-cache/live" "$dest"
   else ln -s "$dest" "$dest"; fi || exit 1
   ln -s -f -n "releases/$id" "$cache/.new/live" || exit 1
-  prepare_state "$state"
-  mv -f "$cache/.new/live" "$cache/.new/state.json" "$cache/" || exit 1
+  lay_ready state.json "$state"
+  lay_ready serving.json "$serving"
+  mv -f "$cache/.new/live" "$cache/.new/state.json" "$cache/.new/serving.json" "$cache/" || exit 1
 }
 
 # Brings the directory that is served into our releases, and a link to it where it was.
