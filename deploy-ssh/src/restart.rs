@@ -100,6 +100,10 @@ impl Restarter for ServiceRestarter {
     }
 
     async fn running(&self, target: &Target, scope: &Scope) -> Result<Instance, BackendError> {
+        if self.options.service().is_none() && self.options.pid_file().is_none() {
+            // Of a command alone nothing can be seen.
+            return Ok(Instance { active: true, mark: Seen::NOTHING.to_owned() });
+        }
         let attempted = format!("ask whether {} runs on {target}", self.what());
         let output =
             self.sessions.run(target, &self.told(Script::function("unit_running")), scope).await?;

@@ -41,6 +41,9 @@ pub(crate) struct Seen {
 }
 
 impl Seen {
+    /// The mark of a start that nothing is known of.
+    pub(crate) const NOTHING: &str = "- -";
+
     /// What was seen, for the engine.
     pub(crate) fn instance(&self) -> Instance {
         let active = matches!(self.state.as_str(), "active" | "activating" | "reloading");
