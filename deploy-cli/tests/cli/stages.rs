@@ -55,7 +55,7 @@ fn prepared(next: &str) -> Place {
          *.deploy-building*) point=fetch ;;",
     );
     stand_before(&place, "cp", "*/running) point=restart-$(cat \"$1\") ;;");
-    stand_before(&place, "rm", "*/claim.json*) point=finalize ;;");
+    stand_before(&place, "rm", "*claim.json*) point=finalize ;;");
     let at = place.path("");
     let at = at.display();
     place.configure(&format!(
