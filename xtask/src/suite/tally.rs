@@ -13,10 +13,10 @@ pub(super) struct Tally {
 impl Tally {
     /// The counts in `line`, if it is a runner's summary.
     pub(super) fn read(line: &str) -> Option<Self> {
-        let line = line.trim();
+        // What nextest shows of a test that failed has such a line too, indented.
         line.strip_prefix("test result: ")
             .and_then(Self::read_libtest)
-            .or_else(|| line.strip_prefix("Summary [").and_then(Self::read_nextest))
+            .or_else(|| line.trim().strip_prefix("Summary [").and_then(Self::read_nextest))
     }
 
     /// "ok. 3 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.1s"
@@ -115,6 +115,7 @@ mod tests {
                 "     Summary [   9.000s] 3/9 tests run: 1 passed, 1 failed, 1 timed out, 2 skipped",
                 tally(1, 2, 2),
             ),
+            ("    test result: FAILED. 0 passed; 1 failed; 0 ignored; 0 measured", None),
             ("test tests::a ... ok", None),
             ("running 3 tests", None),
         ];
