@@ -13,6 +13,6 @@ pub use app::{App, Environment};
 pub use group::{Gate, Group, GroupName};
 pub use name::NameError;
 pub(crate) use name::name_type;
-pub use scheme::{DateTag, DateTags, Scheme, SemverPart, SemverTags};
+pub use scheme::{DateTag, DateTags, Scheme, SemverPart, SemverTags, TimestampTags};
 pub use target::Target;
 pub use version::{Release, ReleaseId, Version, VersionId, VersionRef};

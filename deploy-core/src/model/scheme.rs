@@ -1,10 +1,10 @@
-//! How version tags are written and ordered: date tags and semantic versions.
+//! How version tags are written and ordered: date tags, semantic versions and timestamps.
 //!
 //! Pure: no clock and no repository. Whoever wants "today" passes it in.
 
 use std::cmp::Ordering;
 
-use jiff::civil::Date;
+use jiff::civil::{Date, DateTime};
 use serde::{Deserialize, Serialize};
 
 /// How version tags are written and ordered.
@@ -15,6 +15,8 @@ pub enum Scheme {
     Date(DateTags),
     /// Semantic versions such as `v1.4.2`.
     Semver(SemverTags),
+    /// Timestamps such as `2024-06-10-123456-production`, as image pipelines write them.
+    Timestamp(TimestampTags),
     /// Any tag; ordered by when it was made, which only the source knows.
     Any,
 }
@@ -25,6 +27,7 @@ impl Scheme {
         match self {
             Self::Date(tags) => tags.parse(tag).is_some(),
             Self::Semver(tags) => tags.parse(tag).is_some(),
+            Self::Timestamp(tags) => tags.parse(tag).is_some(),
             Self::Any => true,
         }
     }
@@ -35,6 +38,7 @@ impl Scheme {
         match self {
             Self::Date(tags) => tags.parse(left).cmp(&tags.parse(right)),
             Self::Semver(tags) => tags.parse(left).cmp(&tags.parse(right)),
+            Self::Timestamp(tags) => tags.parse(left).cmp(&tags.parse(right)),
             Self::Any => Ordering::Equal,
         }
     }
@@ -142,6 +146,32 @@ impl SemverTags {
     }
 }
 
+/// Timestamps to the second, with what stands around them (Wikimedia's deployment pipeline).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TimestampTags {
+    /// What stands before the day, with its separator.
+    pub prefix: String,
+    /// What stands after the second, with its separator; `-production` in
+    /// `2024-06-10-123456-production`.
+    pub suffix: String,
+}
+
+impl TimestampTags {
+    /// Reads `tag`, or returns `None` when it is not of this scheme.
+    pub fn parse(&self, tag: &str) -> Option<DateTime> {
+        let stamp = tag.strip_prefix(self.prefix.as_str())?.strip_suffix(self.suffix.as_str())?;
+        if stamp.len() != "2024-06-10-123456".len() {
+            return None;
+        }
+        DateTime::strptime("%Y-%m-%d-%H%M%S", stamp).ok()
+    }
+
+    /// Writes a tag.
+    pub fn format(&self, at: DateTime) -> String {
+        format!("{}{}{}", self.prefix, at.strftime("%Y-%m-%d-%H%M%S"), self.suffix)
+    }
+}
+
 fn strip_prefix<'a>(tag: &'a str, prefix: &str, separator: char) -> Option<&'a str> {
     if prefix.is_empty() {
         return Some(tag);
@@ -198,6 +228,33 @@ mod tests {
         tags.sort_by(|a, b| scheme.compare(a, b));
         assert_eq!(tags, ["v1.4.0-alpha", "v1.4.0-rc.2", "v1.4.0-rc.10", "v1.4.0", "v1.10.0"]);
         assert!(!scheme.matches("1.4.0") && !scheme.matches("v1.4"));
+    }
+
+    #[test]
+    fn timestamps_order_by_the_second_within_their_suffix() {
+        let tags = TimestampTags { prefix: String::new(), suffix: "-production".into() };
+        let scheme = Scheme::Timestamp(tags.clone());
+        let mut found = [
+            "2024-06-10-123456-production",
+            "2024-06-10-123457-production",
+            "2023-12-31-235959-production",
+        ];
+        found.sort_by(|a, b| scheme.compare(b, a));
+        assert_eq!(found[0], "2024-06-10-123457-production");
+        assert_eq!(found[2], "2023-12-31-235959-production");
+        for bad in [
+            "2024-06-10-123456",
+            "2024-06-10-123456-test",
+            "2024-06-31-123456-production",
+            "2024-06-10-250000-production",
+            "2024-6-10-123456-production",
+            "latest",
+        ] {
+            assert!(!scheme.matches(bad), "{bad}");
+        }
+        let at = jiff::civil::datetime(2024, 6, 10, 12, 34, 56, 0);
+        assert_eq!(tags.format(at), "2024-06-10-123456-production");
+        assert_eq!(tags.parse(&tags.format(at)), Some(at));
     }
 
     #[test]

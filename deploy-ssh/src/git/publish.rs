@@ -23,6 +23,11 @@ impl GitSource {
         match scheme {
             Scheme::Date(tags) => Ok(tags.next(existing, today)),
             Scheme::Semver(tags) => Ok(tags.next(existing, part)),
+            Scheme::Timestamp(_) => {
+                Err(BackendError::new(ErrorKind::Rejected, "find the next tag")
+                    .with_source("timestamps are given to images where they are built")
+                    .with_hint("deploy one of them; or set version.scheme to date or semver"))
+            }
             Scheme::Any => Err(BackendError::new(ErrorKind::Rejected, "find the next tag")
                 .with_source("the scheme \"any\" has no next version")
                 .with_hint("make the tag with git, or set version.scheme to date or semver")),
