@@ -7,11 +7,11 @@ use std::{
 use clap::{Parser, Subcommand};
 
 use crate::{
-    Fleet, FleetError, HostKind, bench, check,
+    Fleet, FleetError, HostKind, Kube, PodLook, bench, check,
     console::TaskError,
     demo,
     interrupt::Interrupt,
-    package,
+    kube, package,
     suite::{self, Part},
 };
 
@@ -47,6 +47,31 @@ enum Task {
         #[command(subcommand)]
         action: FleetAction,
     },
+    /// Start and use real Kubernetes clusters without nodes, on loopback
+    Kube {
+        /// The cluster's name; clusters of different names can be up at once
+        #[arg(long, default_value = "kube")]
+        name: String,
+        #[command(subcommand)]
+        action: KubeAction,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum KubeAction {
+    /// Install and build what clusters are made of, once (needs root)
+    Build,
+    /// Start the cluster, and print where its kubeconfig is
+    Up,
+    /// Make all pods look ready whose image contains IMAGE; there is no kubelet that would
+    Ready {
+        #[arg(default_value = "")]
+        image: String,
+    },
+    /// Make all pods look as if their image could not be pulled
+    Broken { image: String },
+    /// Stop the cluster and remove everything
+    Down,
 }
 
 #[derive(Debug, Subcommand)]
@@ -103,6 +128,9 @@ pub fn run(words: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Exit
             Ok(if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }),
         Task::Package => interruptible(package::run),
+        Task::Kube { name, action } => {
+            interruptible(|interrupt| kube(&name, action, interrupt).map(|()| ExitCode::SUCCESS))
+        }
         Task::Fleet { name, action } => {
             fleet(&name, action).map(|()| ExitCode::SUCCESS).map_err(TaskError::from)
         }
@@ -122,6 +150,26 @@ fn interruptible(
     task: impl FnOnce(&Interrupt) -> Result<ExitCode, TaskError>,
 ) -> Result<ExitCode, TaskError> {
     task(&Interrupt::install().map_err(TaskError::io("listen for signals"))?)
+}
+
+fn kube(name: &str, action: KubeAction, interrupt: &Interrupt) -> Result<(), TaskError> {
+    match action {
+        KubeAction::Build => kube::build(interrupt)?,
+        KubeAction::Up => {
+            kube::build(interrupt)?;
+            let kube = Kube::up(name)?;
+            println!("cluster {name} is up: {}", kube.kubeconfig().display());
+            kube.keep();
+        }
+        KubeAction::Ready { image } => {
+            println!("{} pods", Kube::open(name)?.show_pods(&image, PodLook::Ready)?);
+        }
+        KubeAction::Broken { image } => {
+            println!("{} pods", Kube::open(name)?.show_pods(&image, PodLook::NoImage)?);
+        }
+        KubeAction::Down => Kube::remove(name)?,
+    }
+    Ok(())
 }
 
 fn fleet(name: &str, action: FleetAction) -> Result<(), FleetError> {

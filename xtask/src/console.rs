@@ -12,13 +12,15 @@ use nix::{
     unistd::Pid,
 };
 
-use crate::{FleetError, fleet::tool, interrupt::Interrupt};
+use crate::{FleetError, KubeError, fleet::tool, interrupt::Interrupt};
 
 /// Why a task ended early.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TaskError {
     #[error(transparent)]
     Fleet(#[from] FleetError),
+    #[error(transparent)]
+    Kube(#[from] KubeError),
     #[error("could not {attempted}")]
     Io { attempted: String, source: io::Error },
     #[error("`{command}` ended with {status}, expected {expected}")]

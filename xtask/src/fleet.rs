@@ -36,12 +36,12 @@ mod lock;
 mod name;
 mod network;
 mod power;
-mod process;
 pub(crate) mod tool;
 
 pub use error::FleetError;
 pub use kind::HostKind;
 
+use crate::process::Process;
 use base::Base;
 use cgroup::Cgroups;
 use host::Host;
@@ -49,7 +49,6 @@ use lock::ChangeLock;
 use name::Name;
 use network::Network;
 use power::Power;
-use process::Process;
 
 /// Shows a program the fleet's names and SSH settings in the place of this machine's.
 const IN_FLEET: &str = r#"

@@ -24,7 +24,7 @@ pub(crate) struct Need {
     sign: Sign,
 }
 
-const fn program(package: &'static str, program: &'static str) -> Need {
+pub(crate) const fn program(package: &'static str, program: &'static str) -> Need {
     Need { package, sign: Sign::Program(program) }
 }
 

@@ -2,8 +2,9 @@
 //!
 //! `cargo xtask demo` shows a deployment, `cargo xtask test` runs every test, `cargo xtask check`
 //! runs the static checks, `cargo xtask package` makes the Debian package and `cargo xtask fleet`
-//! boots real hosts to try things on.
-//! The [`fleet`] module is a library of its own: a test boots a [`Fleet`] and drops it.
+//! boots real hosts to try things on, `cargo xtask kube` real clusters.
+//! The modules [`fleet`] and [`kube`] are libraries of their own: a test boots a [`Fleet`] or starts a
+//! [`Kube`], and drops it.
 //!
 //! This crate depends on none of the crates it builds: it must run on a machine on which what they
 //! need (libssl-dev, for one) has yet to be installed.
@@ -16,9 +17,14 @@ mod demo;
 pub mod fleet;
 mod install;
 mod interrupt;
+pub mod kube;
 pub mod package;
+mod process;
+pub mod registry;
 mod suite;
 mod workspace;
 
 pub use cli::{main, run};
 pub use fleet::{Fleet, FleetError, HostKind};
+pub use kube::{Kube, KubeError, PodLook};
+pub use registry::Registry;

@@ -6,11 +6,11 @@ use std::{
 };
 
 use crate::{
-    Fleet, FleetError, check,
+    Fleet, Kube, check,
     console::{self, TaskError},
     install,
     interrupt::Interrupt,
-    package,
+    kube, package,
     workspace::cargo,
 };
 
@@ -23,17 +23,42 @@ use tally::Tally;
 pub(crate) enum Part {
     /// The tests on real hosts; they need root and systemd-nspawn.
     Fleet,
+    /// The tests on real clusters; they need a control plane, which is built once.
+    Kube,
+}
+
+impl Part {
+    /// How it is called, and what it needs.
+    fn title(self) -> &'static str {
+        match self {
+            Self::Fleet => "fleet suite (systemd-nspawn as root)",
+            Self::Kube => "kube suite (a Kubernetes control plane)",
+        }
+    }
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Fleet => "fleet",
+            Self::Kube => "kube",
+        }
+    }
 }
 
 /// Runs everything but `without` and prints the sums last.
 pub(crate) fn run(without: &[Part], interrupt: &Interrupt) -> Result<ExitCode, TaskError> {
-    let with_fleet = !without.contains(&Part::Fleet);
     install::ensure(&[install::BUILD, install::SHELLS], interrupt)?;
-    let machine = if with_fleet { Some(prepare_fleet(interrupt)?) } else { None };
-    if let Some(Err(reason)) = &machine {
-        console::headline("the fleet suite cannot run here; all else will");
+    let mut unavailable = Vec::new();
+    let mut is_ready = |part: Part| -> Result<bool, TaskError> {
+        if without.contains(&part) {
+            return Ok(false);
+        }
+        let Err(reason) = prepare(part, interrupt)? else { return Ok(true) };
+        console::headline(&format!("the {} suite cannot run here; all else will", part.word()));
         println!("{reason}");
-    }
+        unavailable.push((part, reason));
+        Ok(false)
+    };
+    let (has_fleet, has_kube) = (is_ready(Part::Fleet)?, is_ready(Part::Kube)?);
 
     let mut broken = check::run(interrupt)?;
     let runner = Runner::find();
@@ -50,7 +75,15 @@ pub(crate) fn run(without: &[Part], interrupt: &Interrupt) -> Result<ExitCode, T
         console::headline(name);
         broken.extend(watch(name, &mut command, &mut tally, interrupt)?);
     }
-    if let Some(Ok(())) = &machine {
+    if has_kube {
+        console::headline("kube suite");
+        let mut on_clusters = Tally::default();
+        let run = watch("kube suite", &mut runner.kube_tests(), &mut on_clusters, interrupt);
+        Kube::sweep()?;
+        broken.extend(run?);
+        tally.add_skipped_before(on_clusters);
+    }
+    if has_fleet {
         if let Err(error) = package::ensure_cargo_deb(interrupt) {
             println!("{error}");
             broken.push("cargo-deb");
@@ -63,20 +96,25 @@ pub(crate) fn run(without: &[Part], interrupt: &Interrupt) -> Result<ExitCode, T
         broken.extend(run?);
         tally.add_skipped_before(on_hosts);
     }
-    Ok(conclude(tally, &broken, machine.as_ref()))
+    Ok(conclude(tally, &broken, &unavailable))
 }
 
-/// Makes sure that this machine can host fleets. The inner error says why it cannot.
-fn prepare_fleet(interrupt: &Interrupt) -> Result<Result<(), String>, TaskError> {
-    match install::ensure(&[install::FLEET, install::DISKS, install::PACKAGE], interrupt) {
-        Err(TaskError::Interrupted) => return Err(TaskError::Interrupted),
-        Err(error) => return Ok(Err(error.to_string())),
-        Ok(()) => {}
+/// Makes sure that this machine can run a part. The inner error says why it cannot.
+fn prepare(part: Part, interrupt: &Interrupt) -> Result<Result<(), String>, TaskError> {
+    let prepared = match part {
+        Part::Fleet => {
+            install::ensure(&[install::FLEET, install::DISKS, install::PACKAGE], interrupt)
+                .and_then(|()| Ok(Fleet::check_machine()?))
+        }
+        Part::Kube => kube::build(interrupt),
+    };
+    match prepared {
+        Err(TaskError::Interrupted) => Err(TaskError::Interrupted),
+        prepared => Ok(prepared.map_err(|error| error.to_string())),
     }
-    Ok(Fleet::check_machine().map_err(|error: FleetError| error.to_string()))
 }
 
-fn conclude(tally: Tally, broken: &[&str], machine: Option<&Result<(), String>>) -> ExitCode {
+fn conclude(tally: Tally, broken: &[&str], unavailable: &[(Part, String)]) -> ExitCode {
     println!();
     let mut tally = tally;
     for name in broken {
@@ -84,13 +122,12 @@ fn conclude(tally: Tally, broken: &[&str], machine: Option<&Result<(), String>>)
     }
     // A step that fails without a failed test, a lint for instance, is a failure too.
     tally.count_broken_steps(broken.len());
-    let unavailable = matches!(machine, Some(Err(_)));
-    if let Some(Err(reason)) = machine {
-        println!("not run: fleet suite (systemd-nspawn as root): {reason}");
-        println!("to leave it out: cargo xtask test --without fleet");
+    for (part, reason) in unavailable {
+        println!("not run: {}: {reason}", part.title());
+        println!("to leave it out: cargo xtask test --without {}", part.word());
     }
     println!("{tally}");
-    match (tally.is_good(), unavailable) {
+    match (tally.is_good(), !unavailable.is_empty()) {
         (false, _) => ExitCode::FAILURE,
         (true, true) => ExitCode::from(3),
         (true, false) => ExitCode::SUCCESS,
@@ -142,6 +179,17 @@ impl Runner {
         };
         command.args(["--workspace", "--all-features", "--no-fail-fast"]);
         command.args(["--lib", "--bins", "--tests"]);
+        command
+    }
+
+    /// The tests in files named `kube`, each of which is ignored otherwise.
+    fn kube_tests(self) -> Command {
+        let (mut command, options): (_, &[_]) = match self {
+            Self::Nextest => (nextest(), &["--run-ignored", "only", "--test-threads", "2"]),
+            Self::Cargo => (cargo("test"), &["--", "--ignored", "--test-threads", "2"]),
+        };
+        command.args(["--workspace", "--all-features", "--no-fail-fast", "--test", "kube"]);
+        command.args(options);
         command
     }
 

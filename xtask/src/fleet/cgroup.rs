@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use super::process::Process;
+use crate::process::Process;
 
 /// The groups of one fleet, in every hierarchy that systemd uses on this machine.
 #[derive(Debug, Clone)]

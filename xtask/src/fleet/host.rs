@@ -7,12 +7,13 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
+use crate::process::Process;
+
 use super::{
     FleetError, HostKind,
     base::Base,
     cgroup::Cgroups,
     network::{self, Network},
-    process::Process,
     tool,
 };
 
