@@ -1,0 +1,156 @@
+//! One cluster: how it is reached, and how it is told from any other.
+
+mod identity;
+
+use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
+
+use deploy_core::backend::{BackendError, ErrorKind, Scope};
+use k8s_openapi::api::core::v1::Namespace;
+use kube::{
+    Api, Client, Config,
+    config::{KubeConfigOptions, Kubeconfig},
+};
+use sha2::{Digest, Sha256};
+use tokio::sync::OnceCell;
+
+use crate::failure::{self, Effect};
+pub use identity::{Identity, IdentityError};
+
+/// How long a connection to an API server may take.
+const CONNECT: Duration = Duration::from_secs(10);
+
+/// How a cluster is reached, and which one it must be.
+#[derive(Debug, Clone)]
+pub struct ClusterOptions {
+    /// What people call it.
+    pub name: String,
+    /// The file with its address and credentials. `None`: those that `KUBECONFIG` names, else
+    /// `~/.kube/config`.
+    pub kubeconfig: Option<PathBuf>,
+    /// The context in that file. The file's current context is never used.
+    pub context: String,
+    /// Which cluster it must be.
+    pub identity: Identity,
+}
+
+/// One cluster. Connects when it is first asked for a client, and then proves that it is the one
+/// that is meant. Cheap to clone; clones share the connection.
+#[derive(Clone)]
+pub struct Cluster(Arc<Inner>);
+
+struct Inner {
+    options: ClusterOptions,
+    client: OnceCell<Client>,
+}
+
+impl fmt::Debug for Cluster {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Cluster").field(&self.0.options).finish()
+    }
+}
+
+impl Cluster {
+    /// A cluster as `options` say. Asks nobody yet.
+    pub fn new(options: ClusterOptions) -> Self {
+        Self(Arc::new(Inner { options, client: OnceCell::new() }))
+    }
+
+    /// What people call it.
+    pub fn name(&self) -> &str {
+        &self.0.options.name
+    }
+
+    /// A client of it, once it has proven to be the cluster that is meant. What failed is tried
+    /// again by the next call.
+    ///
+    /// # Errors
+    /// `NotFound` when there is no such context; `Conflict` with both identities when it is another
+    /// cluster; `Denied` and `Unreachable` as for any call.
+    pub async fn client(&self, scope: &Scope) -> Result<Client, BackendError> {
+        self.0.client.get_or_try_init(|| self.connect(scope)).await.cloned()
+    }
+
+    /// What the cluster is, by the same means as the one it must be.
+    ///
+    /// # Errors
+    /// As [`client`](Self::client), but for `Conflict`.
+    pub async fn identity(&self, scope: &Scope) -> Result<Identity, BackendError> {
+        let (config, client) = self.open().await?;
+        self.seen(&config, &client, scope).await
+    }
+
+    async fn connect(&self, scope: &Scope) -> Result<Client, BackendError> {
+        let (config, client) = self.open().await?;
+        let (seen, wanted) = (self.seen(&config, &client, scope).await?, &self.0.options.identity);
+        if seen == *wanted {
+            return Ok(client);
+        }
+        let name = self.name();
+        let attempted = format!("make sure that the context leads to the cluster {name}");
+        let context = &self.0.options.context;
+        Err(BackendError::new(ErrorKind::Conflict, attempted)
+            .with_source(format!("{context:?} leads to {seen}, and {name} is {wanted}"))
+            .with_hint("correct the context; if the cluster was made anew, its identity"))
+    }
+
+    async fn open(&self) -> Result<(Config, Client), BackendError> {
+        let options = &self.0.options;
+        let attempted = format!("read how the cluster {} is reached", options.name);
+        let failed = |error: &dyn fmt::Display| {
+            let file = options.kubeconfig.as_ref().map_or_else(
+                || "KUBECONFIG, or ~/.kube/config,".to_owned(),
+                |file| file.display().to_string(),
+            );
+            BackendError::new(ErrorKind::NotFound, attempted.clone())
+                .with_source(error.to_string())
+                .with_hint(format!("{file} has to have the context {:?}", options.context))
+        };
+        let file = match &options.kubeconfig {
+            Some(file) => Kubeconfig::read_from(file),
+            None => Kubeconfig::read(),
+        };
+        let file = file.map_err(|error| failed(&error))?;
+        let context =
+            KubeConfigOptions { context: Some(options.context.clone()), cluster: None, user: None };
+        let config = Config::from_custom_kubeconfig(file, &context).await;
+        let mut config = config.map_err(|error| failed(&error))?;
+        config.connect_timeout = Some(CONNECT);
+        // Retries are the engine's.
+        config.default_retry = false;
+        let client = Client::try_from(config.clone()).map_err(|error| failed(&error))?;
+        Ok((config, client))
+    }
+
+    async fn seen(
+        &self,
+        config: &Config,
+        client: &Client,
+        scope: &Scope,
+    ) -> Result<Identity, BackendError> {
+        let attempted = format!("ask the cluster {} which one it is", self.name());
+        match &self.0.options.identity {
+            Identity::Uid(_) => {
+                let namespaces: Api<Namespace> = Api::all(client.clone());
+                let asked = namespaces.get("kube-system");
+                let system = failure::within(asked, Effect::Asks, scope, &attempted).await?;
+                Ok(Identity::Uid(system.metadata.uid.unwrap_or_default()))
+            }
+            Identity::Authority(_) => {
+                let authority = config.root_cert.as_ref().and_then(|certs| certs.first());
+                let Some(authority) = authority.filter(|_| !config.accept_invalid_certs) else {
+                    return Err(BackendError::new(ErrorKind::NotFound, attempted)
+                        .with_source("its context names no certificate authority, or skips it")
+                        .with_hint(
+                            "give it certificate-authority, or pin the uid of kube-system",
+                        ));
+                };
+                let digest = Sha256::digest(authority);
+                let digest = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+                // Nothing is proven before a connection was made under it.
+                let asked = client.apiserver_version();
+                failure::within(asked, Effect::Asks, scope, &attempted).await?;
+                Ok(Identity::Authority(digest))
+            }
+        }
+    }
+}

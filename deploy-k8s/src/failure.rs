@@ -1,0 +1,123 @@
+//! What an API server's answers mean to the engine.
+
+use std::{error::Error, future::Future};
+
+use deploy_core::backend::{BackendError, ErrorKind, Scope};
+use kube::core::Status;
+
+/// Whether a call changes something. What became of a change is unknown when its answer is lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Effect {
+    Asks,
+    Changes,
+}
+
+/// Waits for `call` as long as `scope` allows, and says what its failure means.
+///
+/// # Errors
+/// `TimedOut` or `Cancelled` by the scope; else by [`of`].
+pub(crate) async fn within<T>(
+    call: impl Future<Output = Result<T, kube::Error>>,
+    effect: Effect,
+    scope: &Scope,
+    attempted: &str,
+) -> Result<T, BackendError> {
+    tokio::select! {
+        answer = call => answer.map_err(|error| of(error, effect, attempted)),
+        () = tokio::time::sleep_until(scope.deadline) => {
+            Err(BackendError::new(ErrorKind::TimedOut, attempted)
+                .with_source("the API server gave no answer in time"))
+        }
+        () = scope.cancel.cancelled() => Err(BackendError::new(ErrorKind::Cancelled, attempted)),
+    }
+}
+
+/// The meaning of a failed call.
+pub(crate) fn of(error: kube::Error, effect: Effect, attempted: &str) -> BackendError {
+    if let kube::Error::Api(status) = &error {
+        return refused(status, effect, attempted);
+    }
+    let kind = match (&error, effect) {
+        (kube::Error::Auth(_), _) => ErrorKind::Denied,
+        (kube::Error::SerdeError(_) | kube::Error::FromUtf8(_), _) => ErrorKind::Broken,
+        (_, Effect::Asks) => ErrorKind::Unreachable,
+        (_, Effect::Changes) if is_unconnected(&error) => ErrorKind::Unreachable,
+        (_, Effect::Changes) => ErrorKind::Lost,
+    };
+    // The innermost cause tells what happened; the others say that something did.
+    let mut cause: &(dyn Error + 'static) = &error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    let told = BackendError::new(kind, attempted).with_source(cause.to_string());
+    match kind {
+        ErrorKind::Denied => told.with_hint(CREDENTIALS),
+        _ => told,
+    }
+}
+
+const CREDENTIALS: &str = "its credentials in the kubeconfig may have expired: renew them";
+
+fn refused(status: &Status, effect: Effect, attempted: &str) -> BackendError {
+    let kind = match status.code {
+        401 | 403 => ErrorKind::Denied,
+        404 | 410 => ErrorKind::NotFound,
+        409 => ErrorKind::Conflict,
+        // It was not begun: too many requests, or nobody there to take them.
+        429 | 503 => ErrorKind::Unreachable,
+        500.. if effect == Effect::Changes => ErrorKind::Lost,
+        500.. => ErrorKind::Unreachable,
+        _ => ErrorKind::Rejected,
+    };
+    let told = match status.message.trim() {
+        "" => format!("the API server answered {}", status.code),
+        message => message.to_owned(),
+    };
+    let error = BackendError::new(kind, attempted).with_source(told);
+    match status.code {
+        401 => error.with_hint(CREDENTIALS),
+        403 => error.with_hint("docs/kubernetes.md has the least rights that a deployer needs"),
+        _ => error,
+    }
+}
+
+/// Whether it failed before anything could be sent.
+fn is_unconnected(error: &kube::Error) -> bool {
+    let mut next: Option<&(dyn Error + 'static)> = Some(error);
+    while let Some(cause) = next {
+        if let Some(client) = cause.downcast_ref::<hyper_util::client::legacy::Error>() {
+            return client.is_connect();
+        }
+        next = cause.source();
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kind(code: u16, effect: Effect) -> ErrorKind {
+        let status = Status { code, message: "no".into(), ..Status::default() };
+        of(kube::Error::Api(Box::new(status)), effect, "ask").kind()
+    }
+
+    #[test]
+    fn answers_are_told_apart_by_what_they_leave() {
+        use Effect::{Asks, Changes};
+        for (code, effect, expected) in [
+            (401, Asks, ErrorKind::Denied),
+            (403, Changes, ErrorKind::Denied),
+            (404, Asks, ErrorKind::NotFound),
+            (409, Changes, ErrorKind::Conflict),
+            (422, Changes, ErrorKind::Rejected),
+            (429, Changes, ErrorKind::Unreachable),
+            (500, Asks, ErrorKind::Unreachable),
+            (500, Changes, ErrorKind::Lost),
+            (503, Changes, ErrorKind::Unreachable),
+            (504, Changes, ErrorKind::Lost),
+        ] {
+            assert_eq!(kind(code, effect), expected, "{code} {effect:?}");
+        }
+    }
+}

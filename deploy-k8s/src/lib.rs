@@ -1,0 +1,35 @@
+//! Kubernetes clusters as targets of deploy.
+//!
+//! - [`Cluster`]: one cluster, reached by a named context, and told from any other by its
+//!   [`Identity`].
+//! - [`Lease`]: what one run holds and others respect; [`LeaseLock`]: the lock of an app.
+//! - [`RegistrySource`]: the tags of an image, as versions.
+//! - [`WorkloadTransport`]: workloads without a chart, whose image is set by server-side apply.
+//! - [`RolloutCheck`]: whether a workload has come to run it, or never will.
+//! - [`Edit`]: one value in a YAML file, every other byte of which stays.
+//!   [`ValuesRepository`]: the git repository that such files live in.
+
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
+mod cluster;
+mod failure;
+mod git;
+mod image;
+mod lease;
+mod place;
+mod record;
+mod registry;
+mod rollout;
+mod values;
+mod workload;
+
+pub use cluster::{Cluster, ClusterOptions, Identity, IdentityError};
+pub use lease::{Held, IsDead, Lease, LeaseLock, LeaseTerms, Taken, Tenant};
+pub use place::{WorkloadKind, WorkloadName, WorkloadNameError, WorkloadPlace};
+pub use registry::{ImageName, ImageNameError, RegistrySource};
+pub use rollout::RolloutCheck;
+pub use values::{
+    Edit, EditError, Publish, Published, ValueKey, ValueKeyError, ValuesOptions, ValuesRepository,
+    Wish,
+};
+pub use workload::WorkloadTransport;

@@ -1,0 +1,142 @@
+//! What a target remembers, in a ConfigMap beside the workload.
+
+use std::collections::BTreeMap;
+
+use deploy_core::{
+    backend::{BackendError, ErrorKind, Good, Scope, Serving},
+    model::Release,
+};
+use k8s_openapi::{api::core::v1::ConfigMap, apimachinery::pkg::apis::meta::v1::ObjectMeta};
+use kube::{Api, Client, api::PostParams};
+use serde::{Deserialize, Serialize};
+
+use crate::failure::{self, Effect};
+
+/// The key in the ConfigMap.
+const KEY: &str = "record.json";
+const FORMAT: u32 = 1;
+/// The most that is read.
+const LARGEST: usize = 64 * 1024;
+
+/// What a target remembers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Record {
+    format: u32,
+    /// The image before the first deploy, where it was none of the app's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<String>,
+    /// Who promoted what is live; of use only while the workload agrees.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub serving: Option<Serving>,
+    /// What a run has prepared to promote, if there is one at work.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fetched: Option<Release>,
+    /// What was good, newest first.
+    #[serde(default)]
+    pub good: Vec<Good>,
+}
+
+impl Default for Record {
+    fn default() -> Self {
+        Self { format: FORMAT, origin: None, serving: None, fetched: None, good: Vec::new() }
+    }
+}
+
+impl Record {
+    /// Remembers `good` as the newest good version, and at most `keep` in all, `back` among them.
+    pub(crate) fn remember(&mut self, good: Good, keep: usize, back: Option<&Release>) {
+        self.good.retain(|known| known.release != good.release);
+        self.good.insert(0, good);
+        let mut counted = 0;
+        self.good.retain(|known| {
+            counted += 1;
+            counted <= keep.max(1) || Some(&known.release) == back
+        });
+    }
+}
+
+/// Where a record lies.
+#[derive(Debug)]
+pub(crate) struct RecordPlace {
+    maps: Api<ConfigMap>,
+    name: String,
+}
+
+/// A record as it was read: what is written then must be made of it.
+#[derive(Debug)]
+pub(crate) struct Stored {
+    pub record: Record,
+    there: Option<ConfigMap>,
+}
+
+impl RecordPlace {
+    pub(crate) fn new(client: Client, namespace: &str, name: String) -> Self {
+        Self { maps: Api::namespaced(client, namespace), name }
+    }
+
+    /// Reads it. None is an empty one.
+    ///
+    /// # Errors
+    /// `Broken` when it is not as we write it; else as any call.
+    pub(crate) async fn read(
+        &self,
+        scope: &Scope,
+        attempted: &str,
+    ) -> Result<Stored, BackendError> {
+        let asked = self.maps.get_opt(&self.name);
+        let there = failure::within(asked, Effect::Asks, scope, attempted).await?;
+        let text = there.as_ref().and_then(|map| map.data.as_ref()?.get(KEY));
+        let record = match text {
+            None => Record::default(),
+            Some(text) => self.parse(text).map_err(|why| {
+                BackendError::new(ErrorKind::Broken, attempted)
+                    .with_source(format!("the ConfigMap {} {why}", self.name))
+                    .with_hint("look at it, and delete it to start anew")
+            })?,
+        };
+        Ok(Stored { record, there })
+    }
+
+    fn parse(&self, text: &str) -> Result<Record, String> {
+        if text.len() > LARGEST {
+            return Err(format!("is larger than {} kB", LARGEST / 1024));
+        }
+        let record: Record =
+            serde_json::from_str(text).map_err(|error| format!("cannot be read: {error}"))?;
+        match record.format {
+            FORMAT => Ok(record),
+            other => Err(format!("has the unknown format {other}")),
+        }
+    }
+
+    /// Writes it, if it is still what was read.
+    ///
+    /// # Errors
+    /// `Conflict` when it is not; else as any call.
+    pub(crate) async fn write(
+        &self,
+        stored: Stored,
+        scope: &Scope,
+        attempted: &str,
+    ) -> Result<(), BackendError> {
+        let text = serde_json::json!(stored.record).to_string();
+        let options = PostParams::default();
+        let written = match stored.there {
+            Some(mut map) => {
+                map.data.get_or_insert_default().insert(KEY.to_owned(), text);
+                let replacing = self.maps.replace(&self.name, &options, &map);
+                failure::within(replacing, Effect::Changes, scope, attempted).await
+            }
+            None => {
+                let map = ConfigMap {
+                    metadata: ObjectMeta { name: Some(self.name.clone()), ..ObjectMeta::default() },
+                    data: Some(BTreeMap::from([(KEY.to_owned(), text)])),
+                    ..ConfigMap::default()
+                };
+                let creating = self.maps.create(&options, &map);
+                failure::within(creating, Effect::Changes, scope, attempted).await
+            }
+        };
+        written.map(drop)
+    }
+}

@@ -1,0 +1,197 @@
+//! The tags of an image as versions.
+
+use std::{collections::HashMap, path::PathBuf, sync::Arc};
+
+use async_trait::async_trait;
+use deploy_core::{
+    backend::{BackendError, Changes, ErrorKind, Listed, Relation, VersionSource},
+    model::{Scheme, Version, VersionId, VersionRef},
+};
+use jiff::Timestamp;
+use tokio::{
+    sync::{Mutex, Semaphore},
+    task::JoinSet,
+};
+
+use super::{client::Registry, manifest::About, name::ImageName};
+use crate::image::{is_digest, is_tag};
+
+/// How many questions are asked at once.
+const AT_ONCE: usize = 8;
+/// How many names are told when one was not found.
+const NEAREST: usize = 3;
+
+/// The tags of an image, each pinned to the digest that it stands for when it is resolved.
+///
+/// Where the image carries its commit (`org.opencontainers.image.revision`) and a source of commits is
+/// at hand, what lies between two versions is told by that.
+#[derive(Debug)]
+pub struct RegistrySource {
+    registry: Arc<Registry>,
+    scheme: Scheme,
+    commits: Option<Arc<dyn VersionSource>>,
+    told: Mutex<HashMap<String, About>>,
+}
+
+impl RegistrySource {
+    /// The tags of `name` that are of `scheme`.
+    ///
+    /// # Errors
+    /// `Broken` when TLS cannot be set up here.
+    pub fn new(name: ImageName, scheme: Scheme) -> Result<Self, BackendError> {
+        Ok(Self::of(Registry::new(name)?, scheme))
+    }
+
+    /// The same, with the credentials that `docker_config` keeps, instead of those in `DOCKER_CONFIG` or
+    /// `~/.docker`.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn with_docker_config(
+        name: ImageName,
+        scheme: Scheme,
+        docker_config: impl Into<PathBuf>,
+    ) -> Result<Self, BackendError> {
+        let mut registry = Registry::new(name)?;
+        registry.set_docker_config(docker_config.into());
+        Ok(Self::of(registry, scheme))
+    }
+
+    fn of(registry: Registry, scheme: Scheme) -> Self {
+        Self { registry: Arc::new(registry), scheme, commits: None, told: Mutex::default() }
+    }
+
+    /// Lets `commits` tell what lies between the commits that two images were built of.
+    #[must_use]
+    pub fn with_commits(mut self, commits: Arc<dyn VersionSource>) -> Self {
+        self.commits = Some(commits);
+        self
+    }
+
+    /// The tags of the scheme, newest first.
+    async fn ordered(&self) -> Result<Vec<String>, BackendError> {
+        let mut tags = self.registry.tags().await?;
+        tags.retain(|tag| is_tag(tag) && self.scheme.matches(tag));
+        tags.sort_by(|a, b| self.scheme.compare(b, a));
+        Ok(tags)
+    }
+
+    async fn pinned(&self, tag: &str) -> Result<Version, BackendError> {
+        let digest = self.registry.digest(tag).await?;
+        version(&digest, Some(tag))
+    }
+
+    async fn about(&self, digest: &str) -> Result<About, BackendError> {
+        if let Some(about) = self.told.lock().await.get(digest) {
+            return Ok(about.clone());
+        }
+        let about = self.registry.about(digest).await?;
+        self.told.lock().await.insert(digest.to_owned(), about.clone());
+        Ok(about)
+    }
+
+    /// The commit that an image was built of, where it tells.
+    async fn commit(&self, id: &VersionId) -> Option<VersionId> {
+        let about = self.about(id.as_str()).await.ok()?;
+        VersionId::new(about.revision?).ok()
+    }
+
+    async fn missing(&self, name: &str, error: BackendError) -> BackendError {
+        let Ok(tags) = self.ordered().await else { return error };
+        let mut near: Vec<(usize, &String)> =
+            tags.iter().map(|tag| (strsim::levenshtein(tag, name), tag)).collect();
+        near.sort_by_key(|(distance, _)| *distance);
+        let near: Vec<&str> = near.iter().take(NEAREST).map(|(_, tag)| tag.as_str()).collect();
+        let missing = BackendError::new(ErrorKind::NotFound, error.attempted())
+            .with_source(format!("{} has no tag {name:?}", self.registry.name()));
+        match near.is_empty() {
+            true => missing,
+            false => missing.with_hint(format!("there is {}", near.join(", "))),
+        }
+    }
+}
+
+#[async_trait]
+impl VersionSource for RegistrySource {
+    async fn resolve(&self, wanted: &VersionRef) -> Result<Version, BackendError> {
+        let name = self.registry.name();
+        match wanted {
+            VersionRef::Previous => {
+                Err(BackendError::new(ErrorKind::Rejected, "resolve \"previous\"")
+                    .with_source("only the clusters know what was good before"))
+            }
+            VersionRef::Latest => {
+                let tags = self.ordered().await?;
+                let Some(newest) = tags.first() else {
+                    return Err(BackendError::new(ErrorKind::NotFound, "resolve \"latest\"")
+                        .with_source(format!("{name} has no tag of the scheme")));
+                };
+                self.pinned(newest).await
+            }
+            VersionRef::Named(digest) if is_digest(digest) => {
+                // It must be there.
+                self.registry.digest(digest).await?;
+                version(digest, None)
+            }
+            VersionRef::Named(tag) if is_tag(tag) => match self.pinned(tag).await {
+                Err(error) if error.kind() == ErrorKind::NotFound => {
+                    Err(self.missing(tag, error).await)
+                }
+                resolved => resolved,
+            },
+            VersionRef::Named(other) => {
+                Err(BackendError::new(ErrorKind::NotFound, format!("resolve {other:?}"))
+                    .with_source("it is neither a tag nor a digest"))
+            }
+        }
+    }
+
+    async fn list(&self, limit: usize) -> Result<Vec<Listed>, BackendError> {
+        let tags = self.ordered().await?;
+        let turns = Arc::new(Semaphore::new(AT_ONCE));
+        let mut asking = JoinSet::new();
+        for (place, tag) in tags.into_iter().take(limit).enumerate() {
+            let (registry, turns) = (Arc::clone(&self.registry), Arc::clone(&turns));
+            asking.spawn(async move {
+                let _turn = turns.acquire_owned().await;
+                let digest = registry.digest(&tag).await?;
+                let about = registry.about(&digest).await?;
+                Ok::<_, BackendError>((place, listed(&tag, &digest, about)?))
+            });
+        }
+        let mut found = Vec::new();
+        for answer in asking.join_all().await {
+            found.push(answer?);
+        }
+        found.sort_by_key(|(place, _)| *place);
+        Ok(found.into_iter().map(|(_, listed)| listed).collect())
+    }
+
+    async fn changes(&self, from: &VersionId, to: &VersionId) -> Result<Changes, BackendError> {
+        if from == to {
+            return Ok(Changes { relation: Relation::Same, commits: Vec::new() });
+        }
+        let unknown = Changes { relation: Relation::Unknown, commits: Vec::new() };
+        let Some(commits) = &self.commits else { return Ok(unknown) };
+        match (self.commit(from).await, self.commit(to).await) {
+            (Some(from), Some(to)) => commits.changes(&from, &to).await,
+            _ => Ok(unknown),
+        }
+    }
+}
+
+fn version(digest: &str, tag: Option<&str>) -> Result<Version, BackendError> {
+    let id = VersionId::new(digest).map_err(|error| {
+        BackendError::new(ErrorKind::Broken, format!("resolve {digest:?}")).with_source(error)
+    })?;
+    Ok(Version { id, name: tag.map(str::to_owned) })
+}
+
+fn listed(tag: &str, digest: &str, about: About) -> Result<Listed, BackendError> {
+    Ok(Listed {
+        version: version(digest, Some(tag))?,
+        author: about.author,
+        date: about.created.unwrap_or(Timestamp::UNIX_EPOCH),
+        subject: about.title,
+    })
+}

@@ -1,0 +1,245 @@
+//! Whether a workload has come to run what it was told to.
+
+mod evidence;
+mod fault;
+mod pods;
+
+use std::{collections::BTreeMap, time::Duration};
+
+use async_trait::async_trait;
+use deploy_core::{
+    backend::{BackendError, Checker, ErrorKind, Scope, Situation, Verdict},
+    model::Target,
+};
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Pod;
+use kube::{Api, api::ListParams, core::DynamicObject};
+use serde_json::Value;
+
+use crate::{
+    failure::{self, Effect},
+    place::WorkloadPlace,
+};
+use fault::Fault;
+use pods::PodView;
+
+/// How long a pod may wait for a node before that counts as a fault: a node may be on its way.
+const SCHEDULING: Duration = Duration::from_secs(15);
+/// How many pods are asked for at a time.
+const PAGE: u32 = 200;
+/// How many pods of a workload are looked at.
+const PODS: usize = 2000;
+
+/// Checks that a workload runs what was promoted: every pod of the newest template, all of them
+/// available, and none of the old ones left.
+///
+/// What cannot become well by waiting is told at once, with evidence: an image that cannot be
+/// pulled, a container that crashes again and again, a quota, a pod that no node takes, a deadline
+/// of the workload's own.
+#[derive(Debug)]
+pub struct RolloutCheck {
+    places: BTreeMap<Target, WorkloadPlace>,
+    scheduling: Duration,
+}
+
+/// What a workload says of itself.
+#[derive(Debug, Clone, PartialEq)]
+struct Stand {
+    wanted: i64,
+    updated: i64,
+    available: i64,
+    present: i64,
+    is_seen: bool,
+    image: String,
+    selector: String,
+    /// Conditions that say why it does not go on.
+    complaint: Option<Fault>,
+}
+
+impl RolloutCheck {
+    /// Checks the workloads at `places`.
+    pub fn new(places: BTreeMap<Target, WorkloadPlace>) -> Self {
+        Self { places, scheduling: SCHEDULING }
+    }
+
+    /// How long a pod may wait for a node.
+    #[must_use]
+    pub fn scheduling_within(mut self, span: Duration) -> Self {
+        self.scheduling = span;
+        self
+    }
+
+    async fn pods(
+        &self,
+        api: &Api<Pod>,
+        stand: &Stand,
+        scope: &Scope,
+        attempted: &str,
+    ) -> Result<Vec<Pod>, BackendError> {
+        let mut params = ListParams::default().labels(&stand.selector).limit(PAGE);
+        let mut pods = Vec::new();
+        loop {
+            let page = failure::within(api.list(&params), Effect::Asks, scope, attempted).await?;
+            pods.extend(page.items);
+            match page.metadata.continue_ {
+                Some(token) if !token.is_empty() && pods.len() < PODS => {
+                    params = params.continue_token(&token);
+                }
+                _ => return Ok(pods),
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Checker for RolloutCheck {
+    fn describe(&self) -> String {
+        "all pods run the new version".to_owned()
+    }
+
+    async fn check(
+        &self,
+        target: &Target,
+        _: &Situation,
+        scope: &Scope,
+    ) -> Result<Verdict, BackendError> {
+        let attempted = format!("watch the rollout on {target}");
+        let Some(place) = self.places.get(target) else { return Ok(Verdict::Healthy) };
+        let client = place.cluster.client(scope).await?;
+        let resource = place.workload.kind.resource();
+        let objects: Api<DynamicObject> =
+            Api::namespaced_with(client.clone(), &place.namespace, &resource);
+        let got = objects.get(&place.workload.name);
+        let object = failure::within(got, Effect::Asks, scope, &attempted).await?;
+        let Some(stand) = Stand::of(&object, &place.container) else {
+            return Err(BackendError::new(ErrorKind::NotFound, attempted)
+                .with_source(format!("{} has no container {}", place.workload, place.container)));
+        };
+        if stand.is_done() {
+            return Ok(Verdict::Healthy);
+        }
+        let api: Api<Pod> = Api::namespaced(client.clone(), &place.namespace);
+        let pods = self.pods(&api, &stand, scope, &attempted).await?;
+        let views: Vec<PodView> = pods.iter().filter_map(PodView::of).collect();
+        let ours = views.iter().filter(|pod| pod.runs(&place.container, &stand.image));
+        let fault = stand.complaint.clone().or_else(|| {
+            let now = Timestamp::now();
+            ours.clone().find_map(|pod| pod.fault(now, self.scheduling))
+        });
+        let Some(fault) = fault else {
+            let waiting = ours.clone().find_map(PodView::waiting_for);
+            return Ok(Verdict::NotYet { seen: stand.told(waiting.as_deref()) });
+        };
+        let evidence = evidence::of(&client, place, &fault, scope).await;
+        Ok(Verdict::Unhealthy { reason: fault.to_string(), evidence })
+    }
+}
+
+impl Stand {
+    fn of(object: &DynamicObject, container: &str) -> Option<Self> {
+        let (spec, status) = (&object.data["spec"], &object.data["status"]);
+        let containers = spec.pointer("/template/spec/containers")?.as_array()?;
+        let image = containers.iter().find(|it| it["name"] == container)?["image"].as_str()?;
+        let number = |key: &str| status[key].as_i64().unwrap_or_default();
+        let is_daemon = status.get("desiredNumberScheduled").is_some();
+        let (wanted, updated, available, present) = if is_daemon {
+            let present = number("currentNumberScheduled");
+            (
+                number("desiredNumberScheduled"),
+                number("updatedNumberScheduled"),
+                number("numberAvailable"),
+                present,
+            )
+        } else {
+            let wanted = spec["replicas"].as_i64().unwrap_or(1);
+            // StatefulSets of older servers do not count what is available.
+            let available = match status.get("availableReplicas") {
+                Some(count) => count.as_i64().unwrap_or_default(),
+                None if object.types.as_ref().is_some_and(|it| it.kind == "StatefulSet") => {
+                    number("readyReplicas")
+                }
+                None => 0,
+            };
+            (wanted, number("updatedReplicas"), available, number("replicas"))
+        };
+        let generation = object.metadata.generation.unwrap_or_default();
+        Some(Self {
+            wanted,
+            updated,
+            available,
+            present,
+            is_seen: number("observedGeneration") >= generation,
+            image: image.to_owned(),
+            selector: selector(&spec["selector"]),
+            complaint: complaint(&status["conditions"]),
+        })
+    }
+
+    fn is_done(&self) -> bool {
+        self.is_seen
+            && self.updated >= self.wanted
+            && self.available >= self.wanted
+            && self.present <= self.updated
+    }
+
+    fn told(&self, waiting: Option<&str>) -> String {
+        let Self { wanted, updated, available, .. } = self;
+        let told = match self.is_seen {
+            false => "its controller has not seen the change yet".to_owned(),
+            true => format!("{updated} of {wanted} pods are new, {available} available"),
+        };
+        match waiting {
+            Some(waiting) => format!("{told}; {waiting}"),
+            None => told,
+        }
+    }
+}
+
+/// A label selector as a query writes it.
+fn selector(selector: &Value) -> String {
+    let mut parts = Vec::new();
+    if let Some(labels) = selector["matchLabels"].as_object() {
+        parts.extend(
+            labels.iter().map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or(""))),
+        );
+    }
+    for expression in selector["matchExpressions"].as_array().into_iter().flatten() {
+        let key = expression["key"].as_str().unwrap_or_default();
+        let values: Vec<&str> = expression["values"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .collect();
+        let values = values.join(",");
+        parts.push(match expression["operator"].as_str() {
+            Some("In") => format!("{key} in ({values})"),
+            Some("NotIn") => format!("{key} notin ({values})"),
+            Some("DoesNotExist") => format!("!{key}"),
+            _ => key.to_owned(),
+        });
+    }
+    parts.join(",")
+}
+
+/// What its conditions complain of.
+fn complaint(conditions: &Value) -> Option<Fault> {
+    let conditions = conditions.as_array()?;
+    let find = |kind: &str, status: &str| {
+        conditions.iter().find(|it| it["type"] == kind && it["status"] == status)
+    };
+    let text = |condition: &Value| condition["message"].as_str().unwrap_or_default().to_owned();
+    if let Some(failure) = find("ReplicaFailure", "True") {
+        let message = text(failure);
+        return Some(match message.contains("exceeded quota") {
+            true => Fault::Quota { message },
+            false => Fault::NoPods { message },
+        });
+    }
+    let stuck = find("Progressing", "False")?;
+    (stuck["reason"] == "ProgressDeadlineExceeded")
+        .then(|| Fault::Deadline { message: text(stuck) })
+}
+
+#[cfg(test)]
+mod tests;

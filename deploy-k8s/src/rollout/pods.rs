@@ -1,0 +1,118 @@
+//! What a pod says of itself, read for a rollout.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodCondition};
+
+use super::fault::Fault;
+
+/// Why an image cannot be pulled. `ErrImagePull` alone may pass: the next try decides.
+const IMAGE: [&str; 4] =
+    ["ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError"];
+/// Why a container cannot be made.
+const CONTAINER: [&str; 4] = [
+    "CreateContainerConfigError",
+    "CreateContainerError",
+    "RunContainerError",
+    "ContainerCannotRun",
+];
+
+/// A pod, as a rollout sees it. One that is on its way out is none.
+#[derive(Debug)]
+pub(super) struct PodView<'a> {
+    name: &'a str,
+    pod: &'a Pod,
+}
+
+impl<'a> PodView<'a> {
+    pub(super) fn of(pod: &'a Pod) -> Option<Self> {
+        let name = pod.metadata.name.as_deref()?;
+        pod.metadata.deletion_timestamp.is_none().then_some(Self { name, pod })
+    }
+
+    /// Whether its container `container` is of this image.
+    pub(super) fn runs(&self, container: &str, image: &str) -> bool {
+        let spec = self.pod.spec.as_ref();
+        let mut containers = spec.into_iter().flat_map(|spec| &spec.containers);
+        containers.any(|it| it.name == container && it.image.as_deref() == Some(image))
+    }
+
+    /// What does not pass by waiting.
+    pub(super) fn fault(&self, now: Timestamp, scheduling: Duration) -> Option<Fault> {
+        let pod = self.name.to_owned();
+        let status = self.pod.status.as_ref()?;
+        if status.phase.as_deref() == Some("Failed") {
+            let parts = [status.reason.as_deref(), status.message.as_deref()];
+            let message = parts.into_iter().flatten().collect::<Vec<_>>().join(": ");
+            return Some(Fault::Failed { pod, message });
+        }
+        if let Some(fault) = self.containers().find_map(|container| self.broken(container)) {
+            return Some(fault);
+        }
+        let unscheduled = self.condition("PodScheduled", "False")?;
+        let since = unscheduled.last_transition_time.as_ref().map(|time| time.0);
+        let patience = SignedDuration::try_from(scheduling).unwrap_or(SignedDuration::MAX);
+        let is_over = since.is_some_and(|since| now.duration_since(since) > patience);
+        let message = unscheduled.message.clone().unwrap_or_default();
+        (is_over && unscheduled.reason.as_deref() == Some("Unschedulable"))
+            .then_some(Fault::Unschedulable { pod, message })
+    }
+
+    /// What it waits for, in a few words; `None` when it is ready.
+    pub(super) fn waiting_for(&self) -> Option<String> {
+        let waiting = self.containers().find_map(|container| {
+            let reason = container.state.as_ref()?.waiting.as_ref()?.reason.as_deref()?;
+            Some(format!("{}: {} {reason}", self.name, container.name))
+        });
+        waiting.or_else(|| {
+            let unready = self.condition("Ready", "False")?;
+            let message = unready.message.as_deref().or(unready.reason.as_deref())?;
+            Some(format!("{}: {message}", self.name))
+        })
+    }
+
+    fn broken(&self, container: &ContainerStatus) -> Option<Fault> {
+        let waiting = container.state.as_ref()?.waiting.as_ref()?;
+        let reason = waiting.reason.clone()?;
+        let message = waiting.message.clone().unwrap_or_default();
+        let (pod, name) = (self.name.to_owned(), container.name.clone());
+        if IMAGE.contains(&reason.as_str()) {
+            return Some(Fault::Image { pod, container: name, reason, message });
+        }
+        if CONTAINER.contains(&reason.as_str()) {
+            return Some(Fault::Container { pod, container: name, reason, message });
+        }
+        (reason == "CrashLoopBackOff").then(|| Fault::Crash {
+            pod,
+            container: name,
+            restarts: container.restart_count,
+            last: last(container),
+        })
+    }
+
+    fn containers(&self) -> impl Iterator<Item = &ContainerStatus> {
+        let status = self.pod.status.as_ref();
+        let first = status.and_then(|status| status.init_container_statuses.as_deref());
+        let then = status.and_then(|status| status.container_statuses.as_deref());
+        first.unwrap_or_default().iter().chain(then.unwrap_or_default())
+    }
+
+    fn condition(&self, kind: &str, status: &str) -> Option<&PodCondition> {
+        let conditions = self.pod.status.as_ref()?.conditions.as_deref()?;
+        conditions.iter().find(|it| it.type_ == kind && it.status == status)
+    }
+}
+
+/// How a container ended last.
+fn last(container: &ContainerStatus) -> String {
+    let ended = container.last_state.as_ref().and_then(|state| state.terminated.as_ref());
+    let Some(ended) = ended else { return String::new() };
+    let how = match ended.signal.filter(|signal| *signal != 0) {
+        Some(signal) => format!("signal {signal}"),
+        None => format!("exit code {}", ended.exit_code),
+    };
+    let reason = ended.reason.as_deref().filter(|reason| *reason != "Error");
+    let message = ended.message.as_deref().map(str::trim).filter(|message| !message.is_empty());
+    [Some(how.as_str()), reason, message].into_iter().flatten().collect::<Vec<_>>().join(", ")
+}

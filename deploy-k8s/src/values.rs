@@ -1,0 +1,9 @@
+//! One value in a YAML file: the tag in a cluster's values, a version in Hiera.
+
+mod edit;
+mod key;
+mod repository;
+
+pub use edit::{Edit, EditError};
+pub use key::{ValueKey, ValueKeyError};
+pub use repository::{Publish, Published, ValuesOptions, ValuesRepository, Wish};

@@ -1,0 +1,455 @@
+//! Versions on workloads without a chart: the image of a container, by server-side apply.
+
+mod seen;
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use async_trait::async_trait;
+use deploy_core::{
+    backend::{
+        BackendError, Claim, Closing, ErrorKind, Good, Holder, Live, Scope, Serving, Standing,
+        Transport,
+    },
+    model::{Release, ReleaseId, Target, Version},
+    plan::Change,
+    record::RunId,
+};
+use jiff::Timestamp;
+use kube::{
+    Api,
+    api::{Patch, PatchParams},
+    core::DynamicObject,
+};
+use serde_json::json;
+use sha2::{Digest, Sha256};
+
+use crate::{
+    failure::{self, Effect},
+    image::Image,
+    lease::{Held, Lease, LeaseTerms, Taken, Tenant},
+    place::WorkloadPlace,
+    record::{RecordPlace, Stored},
+};
+use seen::Seen;
+
+/// Who owns the fields that we set.
+const FIELD_MANAGER: &str = "deploy";
+/// The run that set the image.
+const RUN: &str = "deploy/run";
+/// Who did.
+const BY: &str = "deploy/by";
+/// How often it is tried again when the object changed in between.
+const ROUNDS: usize = 4;
+/// How many good versions are remembered, unless it is said.
+const KEPT: usize = 10;
+/// How many digits of a digest are enough.
+const DIGITS: usize = 12;
+
+/// Makes images what workloads run.
+///
+/// What a workload runs is what its container's image says: the digest in it is the version. What
+/// was good is remembered in a ConfigMap beside it, and a Lease keeps other runs out.
+#[derive(Debug)]
+pub struct WorkloadTransport {
+    app: String,
+    image: String,
+    places: BTreeMap<Target, WorkloadPlace>,
+    terms: LeaseTerms,
+    keep: usize,
+    claims: Mutex<HashMap<Target, (RunId, Held)>>,
+}
+
+/// A target with what is needed to ask it.
+struct Asked<'a> {
+    place: &'a WorkloadPlace,
+    objects: Api<DynamicObject>,
+    record: RecordPlace,
+}
+
+impl WorkloadTransport {
+    /// Brings versions of `image` (its name, without tag) to `places`, in the name of the app `app`.
+    pub fn new(
+        app: impl Into<String>,
+        image: impl Into<String>,
+        places: BTreeMap<Target, WorkloadPlace>,
+        terms: LeaseTerms,
+    ) -> Self {
+        let (app, image) = (app.into(), image.into());
+        Self { app, image, places, terms, keep: KEPT, claims: Mutex::default() }
+    }
+
+    /// Remembers this many good versions of each target, at least one.
+    #[must_use]
+    pub fn keep(mut self, versions: usize) -> Self {
+        self.keep = versions;
+        self
+    }
+
+    fn place(&self, target: &Target) -> Result<&WorkloadPlace, BackendError> {
+        self.places.get(target).ok_or_else(|| {
+            BackendError::new(ErrorKind::NotFound, format!("find {target}"))
+                .with_source("it is no cluster of the configuration")
+        })
+    }
+
+    async fn asked(&self, target: &Target, scope: &Scope) -> Result<Asked<'_>, BackendError> {
+        let place = self.place(target)?;
+        let client = place.cluster.client(scope).await?;
+        let resource = place.workload.kind.resource();
+        let objects = Api::namespaced_with(client.clone(), &place.namespace, &resource);
+        let name = format!("deploy-{}-{}", self.app, place.workload.name);
+        let record = RecordPlace::new(client, &place.namespace, name);
+        Ok(Asked { place, objects, record })
+    }
+
+    fn lease(&self, place: &WorkloadPlace) -> Lease {
+        let name = format!("deploy-{}-{}", self.app, place.workload.name);
+        Lease::new(place.cluster.clone(), &place.namespace, name, self.terms.clone())
+    }
+
+    fn claims(&self) -> MutexGuard<'_, HashMap<Target, (RunId, Held)>> {
+        self.claims.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Claims `target` for the run of `scope`, or makes sure that it still is.
+    async fn hold(
+        &self,
+        target: &Target,
+        scope: &Scope,
+        attempted: &str,
+    ) -> Result<(), BackendError> {
+        let lease = self.lease(self.place(target)?);
+        let is_held = {
+            let claims = self.claims();
+            claims.get(target).is_some_and(|(run, held)| *run == scope.run && !held.is_lost())
+        };
+        // What the renewal has not noticed yet.
+        if is_held {
+            let tenant = lease.holder(scope).await?;
+            if tenant.is_some_and(|tenant| tenant.holder.run.as_ref() == Some(&scope.run)) {
+                return Ok(());
+            }
+        }
+        match lease.take(&holder(scope), scope).await? {
+            Taken::Ours(held) => {
+                self.claims().insert(target.clone(), (scope.run.clone(), held));
+                Ok(())
+            }
+            Taken::HeldBy(tenant) => Err(claimed(&tenant, attempted)),
+        }
+    }
+
+    async fn get(
+        &self,
+        asked: &Asked<'_>,
+        scope: &Scope,
+        attempted: &str,
+    ) -> Result<Option<Seen>, BackendError> {
+        let got = asked.objects.get_opt(&asked.place.workload.name);
+        let object = failure::within(got, Effect::Asks, scope, attempted).await?;
+        Ok(object.and_then(|object| Seen::of(&object, &asked.place.container)))
+    }
+
+    /// The release that an image is, where it is one of the app's.
+    fn served(&self, target: &Target, image: &str) -> Result<Option<Release>, BackendError> {
+        let image = Image::parse(image);
+        if image.name != self.image {
+            return Ok(None);
+        }
+        image.version().map(|version| self.release(target, &version)).transpose()
+    }
+
+    /// The patch that makes `image` the container's, and says who did it.
+    fn patch(asked: &Asked<'_>, seen: &Seen, image: &str, scope: &Scope) -> serde_json::Value {
+        let place = asked.place;
+        json!({
+            "apiVersion": "apps/v1",
+            "kind": place.workload.kind.as_str(),
+            "metadata": {
+                "name": place.workload.name,
+                "namespace": place.namespace,
+                // Whoever changed it meanwhile makes this fail.
+                "resourceVersion": seen.version,
+                "annotations": { RUN: scope.run.as_str(), BY: scope.who },
+            },
+            "spec": { "template": { "spec": {
+                "containers": [{ "name": place.container, "image": image }],
+            }}},
+        })
+    }
+
+    async fn apply(
+        &self,
+        asked: &Asked<'_>,
+        patch: &serde_json::Value,
+        dry_run: bool,
+        scope: &Scope,
+        attempted: &str,
+    ) -> Result<(), BackendError> {
+        let mut options = PatchParams::apply(FIELD_MANAGER).force();
+        options.dry_run = dry_run;
+        let effect = if dry_run { Effect::Asks } else { Effect::Changes };
+        let (name, patch) = (&asked.place.workload.name, Patch::Apply(patch));
+        let applying = asked.objects.patch(name, &options, &patch);
+        failure::within(applying, effect, scope, attempted).await.map(drop)
+    }
+
+    /// Changes what is remembered; again when somebody else was faster.
+    async fn note(
+        &self,
+        asked: &Asked<'_>,
+        scope: &Scope,
+        attempted: &str,
+        change: impl Fn(&mut Stored),
+    ) -> Result<(), BackendError> {
+        let mut round = 1;
+        loop {
+            let mut stored = asked.record.read(scope, attempted).await?;
+            change(&mut stored);
+            match asked.record.write(stored, scope, attempted).await {
+                Err(error) if error.kind() == ErrorKind::Conflict && round < ROUNDS => round += 1,
+                written => return written,
+            }
+        }
+    }
+
+    /// The image that stands for `release`, or for nothing.
+    fn wanted(
+        &self,
+        release: Option<&Release>,
+        stored: &Stored,
+        attempted: &str,
+    ) -> Result<String, BackendError> {
+        match release {
+            Some(release) => Ok(Image::of(&self.image, &release.version).written()),
+            None => stored.record.origin.clone().ok_or_else(|| {
+                BackendError::new(ErrorKind::NotFound, attempted)
+                    .with_source("it is not remembered what it ran before the first deploy")
+            }),
+        }
+    }
+}
+
+#[async_trait]
+impl Transport for WorkloadTransport {
+    fn release(&self, target: &Target, version: &Version) -> Result<Release, BackendError> {
+        let place = self.place(target)?;
+        let mut digest = Sha256::new();
+        for part in [self.image.as_str(), &place.workload.to_string(), &place.container] {
+            digest.update(part);
+            digest.update([0]);
+        }
+        let rest: String = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        let id = format!("{}-{}", version.id.short(), &rest[..DIGITS]);
+        let id = ReleaseId::new(id).map_err(|error| {
+            BackendError::new(ErrorKind::Rejected, format!("lay out {version} on {target}"))
+                .with_source(error)
+        })?;
+        Ok(Release { id, version: version.clone() })
+    }
+
+    async fn live(&self, target: &Target, scope: &Scope) -> Result<Live, BackendError> {
+        let attempted = format!("ask {target} what it serves");
+        let asked = self.asked(target, scope).await?;
+        let mut live = Live::default();
+        let workload = &asked.place.workload;
+        let Some(seen) = self.get(&asked, scope, &attempted).await? else {
+            live.lacks.push(format!(
+                "{workload} with a container {} is not in the namespace {}: create it first",
+                asked.place.container, asked.place.namespace
+            ));
+            return Ok(live);
+        };
+        let stored = asked.record.read(scope, &attempted).await?;
+        let served = self.served(target, &seen.image)?;
+        live.good = stored.record.good.clone();
+        if let Some(release) = served {
+            let known = stored.record.serving.clone();
+            let serving = known.filter(|serving| serving.release == release);
+            // Before the first deploy: what runs, all of it up, is what one goes back to.
+            if stored.record.serving.is_none() && live.good.is_empty() && seen.is_up {
+                live.good.push(found(&release, &seen)?);
+            }
+            live.serving = Some(serving.unwrap_or(Serving {
+                release,
+                since: None,
+                by: seen.by.clone(),
+                run: None,
+            }));
+        }
+        live.claim = self.lease(asked.place).holder(scope).await?.and_then(|tenant| {
+            let standing = match &tenant.holder.run {
+                Some(run) if *run == scope.run => Standing::Ours,
+                _ if tenant.is_dead => Standing::Dead,
+                _ => Standing::Foreign,
+            };
+            let run = tenant.holder.run.clone().or_else(|| RunId::new("unknown").ok())?;
+            Some(Claim { run, who: tenant.holder.who, since: tenant.holder.since, standing })
+        });
+        Ok(live)
+    }
+
+    async fn fetch(
+        &self,
+        target: &Target,
+        change: &Change,
+        scope: &Scope,
+    ) -> Result<(), BackendError> {
+        let Some(to) = &change.to else { return Ok(()) };
+        let attempted = format!("fetch {:?} to {target}", to.to_string());
+        self.hold(target, scope, &attempted).await?;
+        let asked = self.asked(target, scope).await?;
+        let Some(seen) = self.get(&asked, scope, &attempted).await? else {
+            return Err(gone(&asked, &attempted));
+        };
+        // The cluster says now what it would say then.
+        let image = Image::of(&self.image, &to.version).written();
+        let mut patch = Self::patch(&asked, &seen, &image, scope);
+        patch["metadata"]["resourceVersion"].take();
+        self.apply(&asked, &patch, true, scope, &attempted).await?;
+        self.note(&asked, scope, &attempted, |stored| stored.record.fetched = Some(to.clone()))
+            .await
+    }
+
+    async fn promote(
+        &self,
+        target: &Target,
+        change: &Change,
+        scope: &Scope,
+    ) -> Result<(), BackendError> {
+        let to = change.to.as_ref();
+        let name = to.map_or_else(|| "nothing".to_owned(), |to| format!("{:?}", to.to_string()));
+        let attempted = format!("promote {name} on {target}");
+        self.hold(target, scope, &attempted).await?;
+        let asked = self.asked(target, scope).await?;
+        for _ in 0..ROUNDS {
+            let Some(seen) = self.get(&asked, scope, &attempted).await? else {
+                return Err(gone(&asked, &attempted));
+            };
+            let served = self.served(target, &seen.image)?;
+            if served.as_ref() == to {
+                return Ok(());
+            }
+            if served != change.from {
+                return Err(changed(served.as_ref(), &seen, change, &attempted));
+            }
+            let mut stored = asked.record.read(scope, &attempted).await?;
+            let image = self.wanted(to, &stored, &attempted)?;
+            if served.is_none() {
+                stored.record.origin = Some(seen.image.clone());
+            }
+            stored.record.serving = to.map(|to| Serving {
+                release: to.clone(),
+                since: Some(Timestamp::now()),
+                by: Some(scope.who.clone()),
+                run: Some(scope.run.clone()),
+            });
+            let patch = Self::patch(&asked, &seen, &image, scope);
+            let noted = asked.record.write(stored, scope, &attempted).await;
+            let done = match noted {
+                Ok(()) => self.apply(&asked, &patch, false, scope, &attempted).await,
+                Err(error) => Err(error),
+            };
+            match done {
+                Err(error) if error.kind() == ErrorKind::Conflict => {}
+                done => return done,
+            }
+        }
+        Err(BackendError::new(ErrorKind::Conflict, attempted)
+            .with_source("the workload changed again and again"))
+    }
+
+    async fn finalize(
+        &self,
+        target: &Target,
+        closing: &Closing,
+        scope: &Scope,
+    ) -> Result<(), BackendError> {
+        let attempted = format!("finalize {target}");
+        if let Some(good) = &closing.good {
+            self.hold(target, scope, &attempted).await?;
+            let asked = self.asked(target, scope).await?;
+            let good = Good {
+                release: good.clone(),
+                run: scope.run.clone(),
+                by: scope.who.clone(),
+                at: Timestamp::now(),
+                present: true,
+            };
+            let back = closing.back.as_ref();
+            self.note(&asked, scope, &attempted, |stored| {
+                stored.record.fetched = None;
+                stored.record.remember(good.clone(), self.keep, back);
+            })
+            .await?;
+        }
+        let held = self.claims().remove(target);
+        match held {
+            Some((_, held)) => held
+                .give_up()
+                .await
+                .map_err(|error| failure::of(error, Effect::Changes, &attempted)),
+            None => Ok(()),
+        }
+    }
+}
+
+fn holder(scope: &Scope) -> Holder {
+    Holder {
+        who: scope.who.clone(),
+        host: String::new(),
+        pid: std::process::id(),
+        why: None,
+        since: Timestamp::now(),
+        run: Some(scope.run.clone()),
+        until: None,
+    }
+}
+
+/// What runs before the first deploy, as if it had been one.
+fn found(release: &Release, seen: &Seen) -> Result<Good, BackendError> {
+    let run = RunId::new("found").map_err(|error| {
+        BackendError::new(ErrorKind::Broken, "take what runs for good").with_source(error)
+    })?;
+    let by = seen.by.clone().unwrap_or_else(|| "what was there".to_owned());
+    Ok(Good { release: release.clone(), run, by, at: seen.since, present: true })
+}
+
+fn claimed(tenant: &Tenant, attempted: &str) -> BackendError {
+    let holder = &tenant.holder;
+    let run = holder.run.as_ref().map(|run| format!(" in the run {run}")).unwrap_or_default();
+    BackendError::new(ErrorKind::Claimed, attempted)
+        .with_source(format!("{} holds it{run}, since {}", holder.who, holder.since))
+}
+
+fn gone(asked: &Asked<'_>, attempted: &str) -> BackendError {
+    let WorkloadPlace { workload, namespace, container, .. } = asked.place;
+    BackendError::new(ErrorKind::NotFound, attempted).with_source(format!(
+        "{workload} with a container {container} is not in the namespace {namespace}"
+    ))
+}
+
+/// The error for a workload that runs something that the plan does not know of (rule 12).
+fn changed(
+    served: Option<&Release>,
+    seen: &Seen,
+    change: &Change,
+    attempted: &str,
+) -> BackendError {
+    let what = served.map_or_else(|| seen.image.clone(), ToString::to_string);
+    let by = seen.by.as_ref().map(|by| format!(" by {by:?}")).unwrap_or_default();
+    let from = change.from.as_ref().map_or_else(|| "nothing".into(), ToString::to_string);
+    BackendError::new(ErrorKind::Conflict, attempted)
+        .with_source(format!("changed meanwhile to {what:?}{by}"))
+        .with_hint(format!("the plan was made for {from:?}: plan again"))
+}
+
+impl fmt::Debug for Asked<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Asked").field("place", &self.place).finish_non_exhaustive()
+    }
+}

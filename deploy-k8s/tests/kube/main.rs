@@ -1,0 +1,9 @@
+//! Against real clusters: an API server, etcd and the controllers, without nodes.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod cluster;
+mod conformance;
+mod lease;
+mod registry;
+mod scene;
+mod story;

@@ -1,0 +1,97 @@
+//! Whole deployments to two clusters.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use deploy_core::{
+    model::{App, Group, GroupName, Version},
+    plan::{CheckPolicy, Goal, PlanRequest},
+    record::{Clock, Command, RunId, RunInfo, Summary, SystemClock},
+    run::{Backend, Begin, Pipeline},
+};
+use deploy_k8s::{RolloutCheck, WorkloadTransport};
+use xtask::{Kube, PodLook};
+
+use super::scene::{IMAGE, Scene, target, terms, version};
+
+/// Does a kubelet's work in both clusters: pods run, but those of the third version in the second.
+struct Kubelets(Arc<AtomicBool>, Option<thread::JoinHandle<()>>);
+
+impl Kubelets {
+    fn new(names: [&'static str; 2]) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&stop);
+        let work = move || {
+            let [first, second] = names.map(|name| Kube::open(name).unwrap());
+            while !stopped.load(Ordering::Relaxed) {
+                let _ = first.show_pods(IMAGE, PodLook::Ready);
+                for good in ["placeholder", ":v1@", ":v2@"] {
+                    let _ = second.show_pods(good, PodLook::Ready);
+                }
+                let _ = second.show_pods(":v3@", PodLook::NoImage);
+                thread::sleep(Duration::from_millis(200));
+            }
+        };
+        Self(stop, Some(thread::spawn(work)))
+    }
+}
+
+impl Drop for Kubelets {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+        let _ = self.1.take().map(thread::JoinHandle::join);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a control plane (cargo xtask kube build)"]
+async fn a_broken_image_is_rolled_back_from_both_clusters() {
+    let names = ["story-staging", "story-eqiad"];
+    let scenes = names.map(Scene::new);
+    for scene in &scenes {
+        scene.deployment("mathoid", "registry.example/placeholder:1", 2);
+    }
+    let _kubelets = Kubelets::new(names);
+    let places = || {
+        let of = |n: usize| (target(names[n]), scenes[n].place("mathoid"));
+        [of(0), of(1)].into_iter().collect()
+    };
+    let deploy = async |n: u8, wanted: &Version| -> Summary {
+        let transport = WorkloadTransport::new("mathoid", IMAGE, places(), terms("this process"));
+        let mut policy = CheckPolicy::new("rollout");
+        policy.timeout = Duration::from_secs(60);
+        policy.interval = Duration::from_secs(1);
+        let backend = Backend::new(transport).with_check(policy, RolloutCheck::new(places()));
+        let group = |name: &str, n: usize| {
+            Group::new(GroupName::new(name).unwrap(), vec![target(names[n])])
+        };
+        let groups = vec![group("staging", 0), group("production", 1)];
+        let goal = Goal::Deploy(wanted.clone());
+        let request = PlanRequest::new(App::new("mathoid").unwrap(), goal, groups);
+        let run = RunId::at(SystemClock.now(), u16::from(n));
+        let info = RunInfo::new(run, request.app.clone(), Command::Deploy, "ann");
+        Pipeline::new(backend).run(&request, Begin::new(info)).await
+    };
+    let images = || scenes.each_ref().map(|scene| scene.image("mathoid"));
+    for n in [1, 2] {
+        let summary = deploy(n, &version(n)).await;
+        assert_eq!(summary.exit.map(|exit| exit.code()), Some(0), "{summary:#?}");
+        let digest = version(n).id;
+        assert!(
+            images().iter().all(|image| *image == format!("{IMAGE}:v{n}@{digest}")),
+            "{:?}",
+            images()
+        );
+    }
+    let summary = deploy(3, &version(3)).await;
+    assert_eq!(summary.exit.map(|exit| exit.code()), Some(3), "{summary:#?}");
+    assert!(images().iter().all(|image| image.contains(":v2@")), "both went back: {:?}", images());
+    let told = format!("{summary:?}");
+    assert!(told.contains("the image cannot be pulled (ImagePullBackOff)"), "{told}");
+}
