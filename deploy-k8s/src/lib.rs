@@ -5,7 +5,8 @@
 //! - [`Lease`]: what one run holds and others respect; [`LeaseLock`]: the lock of an app.
 //! - [`RegistrySource`]: the tags of an image, as versions.
 //! - [`WorkloadTransport`]: workloads without a chart, whose image is set by server-side apply.
-//! - [`RolloutCheck`]: whether a workload has come to run it, or never will.
+//! - [`RolloutCheck`]: whether a workload has come to run it, or never will. [`WorkloadOperator`]:
+//!   restarts without another version.
 //! - [`Edit`]: one value in a YAML file, every other byte of which stays.
 //!   [`ValuesRepository`]: the git repository that such files live in.
 
@@ -16,6 +17,7 @@ mod failure;
 mod git;
 mod image;
 mod lease;
+mod operate;
 mod place;
 mod record;
 mod registry;
@@ -25,6 +27,7 @@ mod workload;
 
 pub use cluster::{Cluster, ClusterOptions, Identity, IdentityError};
 pub use lease::{Held, IsDead, Lease, LeaseLock, LeaseTerms, Taken, Tenant};
+pub use operate::WorkloadOperator;
 pub use place::{WorkloadKind, WorkloadName, WorkloadNameError, WorkloadPlace};
 pub use registry::{ImageName, ImageNameError, RegistrySource};
 pub use rollout::RolloutCheck;

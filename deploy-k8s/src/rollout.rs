@@ -69,6 +69,43 @@ impl RolloutCheck {
         self
     }
 
+    /// How far the workload is.
+    pub(crate) async fn verdict(
+        &self,
+        target: &Target,
+        scope: &Scope,
+    ) -> Result<Verdict, BackendError> {
+        let attempted = format!("watch the rollout on {target}");
+        let Some(place) = self.places.get(target) else { return Ok(Verdict::Healthy) };
+        let client = place.cluster.client(scope).await?;
+        let resource = place.workload.kind.resource();
+        let objects: Api<DynamicObject> =
+            Api::namespaced_with(client.clone(), &place.namespace, &resource);
+        let got = objects.get(&place.workload.name);
+        let object = failure::within(got, Effect::Asks, scope, &attempted).await?;
+        let Some(stand) = Stand::of(&object, &place.container) else {
+            return Err(BackendError::new(ErrorKind::NotFound, attempted)
+                .with_source(format!("{} has no container {}", place.workload, place.container)));
+        };
+        if stand.is_done() {
+            return Ok(Verdict::Healthy);
+        }
+        let api: Api<Pod> = Api::namespaced(client.clone(), &place.namespace);
+        let pods = self.pods(&api, &stand, scope, &attempted).await?;
+        let views: Vec<PodView> = pods.iter().filter_map(PodView::of).collect();
+        let ours = views.iter().filter(|pod| pod.runs(&place.container, &stand.image));
+        let fault = stand.complaint.clone().or_else(|| {
+            let now = Timestamp::now();
+            ours.clone().find_map(|pod| pod.fault(now, self.scheduling))
+        });
+        let Some(fault) = fault else {
+            let waiting = ours.clone().find_map(PodView::waiting_for);
+            return Ok(Verdict::NotYet { seen: stand.told(waiting.as_deref()) });
+        };
+        let evidence = evidence::of(&client, place, &fault, scope).await;
+        Ok(Verdict::Unhealthy { reason: fault.to_string(), evidence })
+    }
+
     async fn pods(
         &self,
         api: &Api<Pod>,
@@ -103,35 +140,7 @@ impl Checker for RolloutCheck {
         _: &Situation,
         scope: &Scope,
     ) -> Result<Verdict, BackendError> {
-        let attempted = format!("watch the rollout on {target}");
-        let Some(place) = self.places.get(target) else { return Ok(Verdict::Healthy) };
-        let client = place.cluster.client(scope).await?;
-        let resource = place.workload.kind.resource();
-        let objects: Api<DynamicObject> =
-            Api::namespaced_with(client.clone(), &place.namespace, &resource);
-        let got = objects.get(&place.workload.name);
-        let object = failure::within(got, Effect::Asks, scope, &attempted).await?;
-        let Some(stand) = Stand::of(&object, &place.container) else {
-            return Err(BackendError::new(ErrorKind::NotFound, attempted)
-                .with_source(format!("{} has no container {}", place.workload, place.container)));
-        };
-        if stand.is_done() {
-            return Ok(Verdict::Healthy);
-        }
-        let api: Api<Pod> = Api::namespaced(client.clone(), &place.namespace);
-        let pods = self.pods(&api, &stand, scope, &attempted).await?;
-        let views: Vec<PodView> = pods.iter().filter_map(PodView::of).collect();
-        let ours = views.iter().filter(|pod| pod.runs(&place.container, &stand.image));
-        let fault = stand.complaint.clone().or_else(|| {
-            let now = Timestamp::now();
-            ours.clone().find_map(|pod| pod.fault(now, self.scheduling))
-        });
-        let Some(fault) = fault else {
-            let waiting = ours.clone().find_map(PodView::waiting_for);
-            return Ok(Verdict::NotYet { seen: stand.told(waiting.as_deref()) });
-        };
-        let evidence = evidence::of(&client, place, &fault, scope).await;
-        Ok(Verdict::Unhealthy { reason: fault.to_string(), evidence })
+        self.verdict(target, scope).await
     }
 }
 

@@ -10,15 +10,16 @@ use std::{
 };
 
 use deploy_core::{
+    backend::{Operator, Scope, Situation},
     model::{App, Group, GroupName, Version},
-    plan::{CheckPolicy, Goal, PlanRequest},
+    plan::{Action, CheckPolicy, Goal, PlanRequest},
     record::{Clock, Command, RunId, RunInfo, Summary, SystemClock},
     run::{Backend, Begin, Pipeline},
 };
-use deploy_k8s::{RolloutCheck, WorkloadTransport};
+use deploy_k8s::{RolloutCheck, WorkloadOperator, WorkloadTransport};
 use xtask::{Kube, PodLook};
 
-use super::scene::{IMAGE, Scene, target, terms, version};
+use super::scene::{IMAGE, Scene, scope, target, terms, version};
 
 /// Does a kubelet's work in both clusters: pods run, but those of the third version in the second.
 struct Kubelets(Arc<AtomicBool>, Option<thread::JoinHandle<()>>);
@@ -94,4 +95,46 @@ async fn a_broken_image_is_rolled_back_from_both_clusters() {
     assert!(images().iter().all(|image| image.contains(":v2@")), "both went back: {:?}", images());
     let told = format!("{summary:?}");
     assert!(told.contains("the image cannot be pulled (ImagePullBackOff)"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a control plane (cargo xtask kube build)"]
+async fn a_restart_makes_new_pods_of_the_same_image_once() {
+    let names = ["restart-staging", "restart-eqiad"];
+    let scenes = names.map(Scene::new);
+    let scene = &scenes[0];
+    scene.deployment("mathoid", &format!("{IMAGE}:v1@{}", version(1).id), 2);
+    let _kubelets = Kubelets::new(names);
+    let operator = WorkloadOperator::new(scene.places(&["mathoid"]));
+    let target = target("mathoid");
+    let situation = Situation {
+        group: GroupName::new("all").unwrap(),
+        release: None,
+        previous: None,
+        rolling_back: false,
+        noted: None,
+    };
+    let long = |attempt| Scope {
+        attempt,
+        deadline: tokio::time::Instant::now() + Duration::from_secs(60),
+        ..scope("r1")
+    };
+    assert!(operator.describe_action(Action::Stop).is_err());
+    while operator.state(&target, &long(1)).await.unwrap().state != "active" {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    let before = operator.state(&target, &long(1)).await.unwrap().instance;
+    let generation = || scene.workload("mathoid")["metadata"]["generation"].as_i64().unwrap();
+    let first = generation();
+    let restart = async |attempt| {
+        let (action, scope) = (Action::Restart, long(attempt));
+        operator.operate(&target, action, &before, &situation, &scope).await.unwrap();
+    };
+    restart(1).await;
+    assert_eq!(generation(), first + 1);
+    let after = operator.state(&target, &long(1)).await.unwrap();
+    assert!(after.instance.active && after.instance.mark != before.mark, "{after:?}");
+    // The answer was lost, and it is told again.
+    restart(2).await;
+    assert_eq!(generation(), first + 1, "it is not done twice");
 }
