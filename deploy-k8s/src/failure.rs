@@ -76,7 +76,7 @@ fn refused(status: &Status, effect: Effect, attempted: &str) -> BackendError {
     let error = BackendError::new(kind, attempted).with_source(told);
     match status.code {
         401 => error.with_hint(CREDENTIALS),
-        403 => error.with_hint("docs/kubernetes.md has the least rights that a deployer needs"),
+        403 => error.with_hint("docs/kubernetes-rights.yaml has the least that a deployer needs"),
         _ => error,
     }
 }

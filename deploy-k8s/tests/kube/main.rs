@@ -5,5 +5,6 @@ mod cluster;
 mod conformance;
 mod lease;
 mod registry;
+mod rights;
 mod scene;
 mod story;

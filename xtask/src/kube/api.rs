@@ -20,7 +20,15 @@ impl Kube {
     /// # Errors
     /// As [`get`](Self::get).
     pub fn create(&self, path: &str, object: &Value) -> Result<Value, KubeError> {
-        self.demand("POST", path, Some(("application/json", object)))
+        self.demand("POST", path, Some(("application/json", object.to_string())))
+    }
+
+    /// Creates the object that the YAML `text` is, under `path`.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub fn create_yaml(&self, path: &str, text: &str) -> Result<Value, KubeError> {
+        self.demand("POST", path, Some(("application/yaml", text.to_owned())))
     }
 
     /// Merges `patch` into what is at `path`.
@@ -28,7 +36,7 @@ impl Kube {
     /// # Errors
     /// As [`get`](Self::get).
     pub fn patch(&self, path: &str, patch: &Value) -> Result<Value, KubeError> {
-        self.demand("PATCH", path, Some(("application/merge-patch+json", patch)))
+        self.demand("PATCH", path, Some(("application/merge-patch+json", patch.to_string())))
     }
 
     /// Deletes what is at `path`.
@@ -43,7 +51,7 @@ impl Kube {
         &self,
         method: &str,
         path: &str,
-        body: Option<(&str, &Value)>,
+        body: Option<(&str, String)>,
     ) -> Result<Value, KubeError> {
         let (status, answer) = self.ask(method, path, body)?;
         let request = || format!("{method} {path}");
@@ -61,14 +69,15 @@ impl Kube {
         &self,
         method: &str,
         path: &str,
-        body: Option<(&str, &Value)>,
+        body: Option<(&str, String)>,
     ) -> Result<(u16, String), KubeError> {
         let mut curl = Command::new("curl");
         curl.args(["-sS", "--max-time", "20", "-X", method, "-w", "\n%{http_code}"]);
         curl.arg("--cacert").arg(self.dir.join("ca.crt"));
         curl.args(["-H", &format!("Authorization: Bearer admin-of-{}", self.name)]);
         if let Some((kind, body)) = body {
-            curl.args(["-H", &format!("Content-Type: {kind}"), "-d", &body.to_string()]);
+            curl.args(["-H", &format!("Content-Type: {kind}"), "-H", "Accept: application/json"]);
+            curl.args(["--data-binary", &body]);
         }
         let output = curl.arg(format!("{}{path}", self.server())).output();
         let output = output.map_err(KubeError::io("run", "curl"))?;
