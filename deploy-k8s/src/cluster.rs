@@ -60,6 +60,11 @@ impl Cluster {
         &self.0.options.name
     }
 
+    /// How it is reached.
+    pub(crate) fn options(&self) -> &ClusterOptions {
+        &self.0.options
+    }
+
     /// A client of it, once it has proven to be the cluster that is meant. What failed is tried
     /// again by the next call.
     ///

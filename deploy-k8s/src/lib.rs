@@ -5,6 +5,7 @@
 //! - [`Lease`]: what one run holds and others respect; [`LeaseLock`]: the lock of an app.
 //! - [`RegistrySource`]: the tags of an image, as versions.
 //! - [`WorkloadTransport`]: workloads without a chart, whose image is set by server-side apply.
+//! - [`HelmTransport`]: releases of helm, whose chart is given the tag.
 //! - [`RolloutCheck`]: whether a workload has come to run it, or never will. [`WorkloadOperator`]:
 //!   restarts without another version.
 //! - [`Edit`]: one value in a YAML file, every other byte of which stays.
@@ -12,9 +13,11 @@
 
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
+mod claim;
 mod cluster;
 mod failure;
 mod git;
+mod helm;
 mod image;
 mod lease;
 mod operate;
@@ -26,6 +29,7 @@ mod values;
 mod workload;
 
 pub use cluster::{Cluster, ClusterOptions, Identity, IdentityError};
+pub use helm::{Chart, ChartError, HelmPlace, HelmTransport};
 pub use lease::{Held, IsDead, Lease, LeaseLock, LeaseTerms, Taken, Tenant};
 pub use operate::WorkloadOperator;
 pub use place::{WorkloadKind, WorkloadName, WorkloadNameError, WorkloadPlace};

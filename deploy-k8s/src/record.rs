@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use deploy_core::{
     backend::{BackendError, ErrorKind, Good, Scope, Serving},
-    model::Release,
+    model::{Release, ReleaseId},
 };
 use k8s_openapi::{api::core::v1::ConfigMap, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use kube::{Api, Client, api::PostParams};
@@ -43,6 +43,13 @@ impl Default for Record {
 }
 
 impl Record {
+    /// The release of an id that is known here.
+    pub(crate) fn release(&self, id: &ReleaseId) -> Option<&Release> {
+        let serving = self.serving.iter().map(|serving| &serving.release);
+        let good = self.good.iter().map(|good| &good.release);
+        serving.chain(good).chain(&self.fetched).find(|release| release.id == *id)
+    }
+
     /// Remembers `good` as the newest good version, and at most `keep` in all, `back` among them.
     pub(crate) fn remember(&mut self, good: Good, keep: usize, back: Option<&Release>) {
         self.good.retain(|known| known.release != good.release);

@@ -5,5 +5,6 @@ mod key;
 mod repository;
 
 pub use edit::{Edit, EditError};
+pub(crate) use key::Step;
 pub use key::{ValueKey, ValueKeyError};
 pub use repository::{Publish, Published, ValuesOptions, ValuesRepository, Wish};

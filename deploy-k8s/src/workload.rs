@@ -2,18 +2,11 @@
 
 mod seen;
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    fmt,
-    sync::{Mutex, MutexGuard, PoisonError},
-};
+use std::{collections::BTreeMap, fmt};
 
 use async_trait::async_trait;
 use deploy_core::{
-    backend::{
-        BackendError, Claim, Closing, ErrorKind, Good, Holder, Live, Scope, Serving, Standing,
-        Transport,
-    },
+    backend::{BackendError, Closing, ErrorKind, Good, Live, Scope, Serving, Transport},
     model::{Release, ReleaseId, Target, Version},
     plan::Change,
     record::RunId,
@@ -28,9 +21,10 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use crate::{
+    claim::{self, Claims},
     failure::{self, Effect},
     image::Image,
-    lease::{Held, Lease, LeaseTerms, Taken, Tenant},
+    lease::{Lease, LeaseTerms},
     place::WorkloadPlace,
     record::{RecordPlace, Stored},
 };
@@ -60,7 +54,7 @@ pub struct WorkloadTransport {
     places: BTreeMap<Target, WorkloadPlace>,
     terms: LeaseTerms,
     keep: usize,
-    claims: Mutex<HashMap<Target, (RunId, Held)>>,
+    claims: Claims,
 }
 
 /// A target with what is needed to ask it.
@@ -79,7 +73,7 @@ impl WorkloadTransport {
         terms: LeaseTerms,
     ) -> Self {
         let (app, image) = (app.into(), image.into());
-        Self { app, image, places, terms, keep: KEPT, claims: Mutex::default() }
+        Self { app, image, places, terms, keep: KEPT, claims: Claims::default() }
     }
 
     /// Remembers this many good versions of each target, at least one.
@@ -106,16 +100,6 @@ impl WorkloadTransport {
         Ok(Asked { place, objects, record })
     }
 
-    fn lease(&self, place: &WorkloadPlace) -> Lease {
-        let name = format!("deploy-{}-{}", self.app, place.workload.name);
-        Lease::new(place.cluster.clone(), &place.namespace, name, self.terms.clone())
-    }
-
-    fn claims(&self) -> MutexGuard<'_, HashMap<Target, (RunId, Held)>> {
-        self.claims.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Claims `target` for the run of `scope`, or makes sure that it still is.
     async fn hold(
         &self,
         target: &Target,
@@ -123,24 +107,12 @@ impl WorkloadTransport {
         attempted: &str,
     ) -> Result<(), BackendError> {
         let lease = self.lease(self.place(target)?);
-        let is_held = {
-            let claims = self.claims();
-            claims.get(target).is_some_and(|(run, held)| *run == scope.run && !held.is_lost())
-        };
-        // What the renewal has not noticed yet.
-        if is_held {
-            let tenant = lease.holder(scope).await?;
-            if tenant.is_some_and(|tenant| tenant.holder.run.as_ref() == Some(&scope.run)) {
-                return Ok(());
-            }
-        }
-        match lease.take(&holder(scope), scope).await? {
-            Taken::Ours(held) => {
-                self.claims().insert(target.clone(), (scope.run.clone(), held));
-                Ok(())
-            }
-            Taken::HeldBy(tenant) => Err(claimed(&tenant, attempted)),
-        }
+        self.claims.hold(target, &lease, scope, attempted).await
+    }
+
+    fn lease(&self, place: &WorkloadPlace) -> Lease {
+        let name = format!("deploy-{}-{}", self.app, place.workload.name);
+        Lease::new(place.cluster.clone(), &place.namespace, name, self.terms.clone())
     }
 
     async fn get(
@@ -281,15 +253,7 @@ impl Transport for WorkloadTransport {
                 run: None,
             }));
         }
-        live.claim = self.lease(asked.place).holder(scope).await?.and_then(|tenant| {
-            let standing = match &tenant.holder.run {
-                Some(run) if *run == scope.run => Standing::Ours,
-                _ if tenant.is_dead => Standing::Dead,
-                _ => Standing::Foreign,
-            };
-            let run = tenant.holder.run.clone().or_else(|| RunId::new("unknown").ok())?;
-            Some(Claim { run, who: tenant.holder.who, since: tenant.holder.since, standing })
-        });
+        live.claim = claim::seen(&self.lease(asked.place), scope).await?;
         Ok(live)
     }
 
@@ -387,26 +351,7 @@ impl Transport for WorkloadTransport {
             })
             .await?;
         }
-        let held = self.claims().remove(target);
-        match held {
-            Some((_, held)) => held
-                .give_up()
-                .await
-                .map_err(|error| failure::of(error, Effect::Changes, &attempted)),
-            None => Ok(()),
-        }
-    }
-}
-
-fn holder(scope: &Scope) -> Holder {
-    Holder {
-        who: scope.who.clone(),
-        host: String::new(),
-        pid: std::process::id(),
-        why: None,
-        since: Timestamp::now(),
-        run: Some(scope.run.clone()),
-        until: None,
+        self.claims.give_up(target, &attempted).await
     }
 }
 
@@ -417,13 +362,6 @@ fn found(release: &Release, seen: &Seen) -> Result<Good, BackendError> {
     })?;
     let by = seen.by.clone().unwrap_or_else(|| "what was there".to_owned());
     Ok(Good { release: release.clone(), run, by, at: seen.since, present: true })
-}
-
-fn claimed(tenant: &Tenant, attempted: &str) -> BackendError {
-    let holder = &tenant.holder;
-    let run = holder.run.as_ref().map(|run| format!(" in the run {run}")).unwrap_or_default();
-    BackendError::new(ErrorKind::Claimed, attempted)
-        .with_source(format!("{} holds it{run}, since {}", holder.who, holder.since))
 }
 
 fn gone(asked: &Asked<'_>, attempted: &str) -> BackendError {

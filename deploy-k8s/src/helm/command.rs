@@ -1,0 +1,94 @@
+//! The `helm` command.
+
+use std::{ffi::OsStr, path::PathBuf, process::Stdio};
+
+use deploy_core::backend::{BackendError, ErrorKind, Scope, Stream};
+use deploy_core::model::Target;
+use tokio::process::Command;
+
+use super::transport::HelmPlace;
+use crate::failure::Effect;
+
+/// How much is told of what helm said.
+const SAID: usize = 4000;
+
+/// The `helm` command, for one release.
+#[derive(Debug, Clone)]
+pub(super) struct Helm {
+    pub program: PathBuf,
+}
+
+impl Helm {
+    /// Runs helm with `words` about the release at `place`; it must succeed. One that changes
+    /// something runs to its end: half of it is what leaves a release pending.
+    ///
+    /// # Errors
+    /// `Rejected` with what it said; `TimedOut` when it takes too long, and it is killed;
+    /// `Cancelled` only when it changes nothing.
+    pub(super) async fn run<S: AsRef<OsStr>>(
+        &self,
+        (target, place): (&Target, &HelmPlace),
+        words: &[S],
+        effect: Effect,
+        scope: &Scope,
+        attempted: &str,
+    ) -> Result<String, BackendError> {
+        let cluster = place.cluster.options();
+        let mut command = Command::new(&self.program);
+        command.args(words).args(["--namespace", &place.namespace]);
+        command.args(["--kube-context", &cluster.context]);
+        if let Some(file) = &cluster.kubeconfig {
+            command.arg("--kubeconfig").arg(file);
+        }
+        for (name, _) in std::env::vars_os() {
+            // A driver, a namespace or a token of another place.
+            if name.to_string_lossy().starts_with("HELM_KUBE")
+                || name == "HELM_NAMESPACE"
+                || name == "HELM_DRIVER"
+            {
+                command.env_remove(name);
+            }
+        }
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        let failed = |error: std::io::Error| {
+            let program = self.program.display();
+            BackendError::new(ErrorKind::NotFound, attempted)
+                .with_source(format!("run {program}: {error}"))
+                .with_hint("install helm on the machine that deploys")
+        };
+        let child = command.spawn().map_err(failed)?;
+        let output = tokio::select! {
+            output = child.wait_with_output() => output.map_err(failed)?,
+            () = tokio::time::sleep_until(scope.deadline) => {
+                return Err(BackendError::new(ErrorKind::TimedOut, attempted)
+                    .with_source("helm did not end in time, and was killed"));
+            }
+            () = scope.cancel.cancelled(), if effect == Effect::Asks => {
+                return Err(BackendError::new(ErrorKind::Cancelled, attempted));
+            }
+        };
+        scope.output.write(target, scope.stage, Stream::Stderr, &output.stderr);
+        if output.status.success() {
+            return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+        }
+        Err(BackendError::new(ErrorKind::Rejected, attempted).with_source(told(&output.stderr)))
+    }
+}
+
+/// Its complaint, without its warnings.
+fn told(stderr: &[u8]) -> String {
+    let text = String::from_utf8_lossy(stderr);
+    let lines = text.lines().map(str::trim);
+    let mut told = lines
+        .filter(|line| !line.is_empty() && !line.starts_with("WARNING"))
+        .collect::<Vec<_>>()
+        .join("; ");
+    if let Some((end, _)) = told.char_indices().nth(SAID) {
+        told.truncate(end);
+    }
+    if told.is_empty() { "helm failed".to_owned() } else { told }
+}
