@@ -67,6 +67,7 @@ pub struct Lease {
 
 /// What taking a lease came to.
 #[derive(Debug)]
+#[must_use = "a lease that is dropped at once protects nothing"]
 pub enum Taken {
     /// It is ours until it is given up.
     Ours(Held),
@@ -107,7 +108,9 @@ impl Lease {
                 failure::within(leases.get_opt(&self.name), Effect::Asks, scope, &attempted)
                     .await?;
             let tenant = there.as_ref().and_then(|lease| self.tenant(lease));
-            if let Some(tenant) = tenant.filter(|t| !t.is_dead && t.holder.run != holder.run) {
+            // Two people without a run are two all the same.
+            let is_ours = |t: &Tenant| holder.run.is_some() && t.holder.run == holder.run;
+            if let Some(tenant) = tenant.filter(|t| !t.is_dead && !is_ours(t)) {
                 return Ok(Taken::HeldBy(tenant));
             }
             let wanted = self.object(there.as_ref(), holder);

@@ -87,6 +87,10 @@ impl RolloutCheck {
             return Err(BackendError::new(ErrorKind::NotFound, attempted)
                 .with_source(format!("{} has no container {}", place.workload, place.container)));
         };
+        if stand.is_done() && stand.wanted == 0 {
+            let note = "it has no pods: nothing was proven".to_owned();
+            return Ok(Verdict::HealthyBut { note });
+        }
         if stand.is_done() {
             return Ok(Verdict::Healthy);
         }
@@ -94,7 +98,9 @@ impl RolloutCheck {
         let pods = self.pods(&api, &stand, scope, &attempted).await?;
         let views: Vec<PodView> = pods.iter().filter_map(PodView::of).collect();
         let ours = views.iter().filter(|pod| pod.runs(&place.container, &stand.image));
-        let fault = stand.complaint.clone().or_else(|| {
+        // Before its controller has looked, what it complains of is the rollout before.
+        let complaint = stand.complaint.clone().filter(|_| stand.is_seen);
+        let fault = complaint.or_else(|| {
             let now = Timestamp::now();
             ours.clone().find_map(|pod| pod.fault(now, self.scheduling))
         });

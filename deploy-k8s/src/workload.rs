@@ -215,6 +215,8 @@ impl Transport for WorkloadTransport {
             digest.update(part);
             digest.update([0]);
         }
+        // Of a tag the id shows a part only.
+        digest.update(version.id.as_str());
         let rest: String = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
         let id = format!("{}-{}", version.id.short(), &rest[..DIGITS]);
         let id = ReleaseId::new(id).map_err(|error| {
@@ -242,8 +244,7 @@ impl Transport for WorkloadTransport {
         if let Some(release) = served {
             let known = stored.record.serving.clone();
             let serving = known.filter(|serving| serving.release == release);
-            // Before the first deploy: what runs, all of it up, is what one goes back to.
-            if stored.record.serving.is_none() && live.good.is_empty() && seen.is_up {
+            if is_first(&stored, &seen) {
                 live.good.push(found(&release, &seen)?);
             }
             live.serving = Some(serving.unwrap_or(Serving {
@@ -275,8 +276,16 @@ impl Transport for WorkloadTransport {
         let mut patch = Self::patch(&asked, &seen, &image, scope);
         patch["metadata"]["resourceVersion"].take();
         self.apply(&asked, &patch, true, scope, &attempted).await?;
-        self.note(&asked, scope, &attempted, |stored| stored.record.fetched = Some(to.clone()))
-            .await
+        let found = self.served(target, &seen.image)?.map(|release| found(&release, &seen));
+        let found = found.transpose()?;
+        self.note(&asked, scope, &attempted, |stored| {
+            // From here on it is not the first deploy any more.
+            if is_first(stored, &seen) {
+                stored.record.good.extend(found.clone());
+            }
+            stored.record.fetched = Some(to.clone());
+        })
+        .await
     }
 
     async fn promote(
@@ -353,6 +362,12 @@ impl Transport for WorkloadTransport {
         }
         self.claims.give_up(target, &attempted).await
     }
+}
+
+/// Whether nobody has deployed yet: what runs then, all of it up, is what one goes back to.
+fn is_first(stored: &Stored, seen: &Seen) -> bool {
+    let record = &stored.record;
+    record.serving.is_none() && record.fetched.is_none() && record.good.is_empty() && seen.is_up
 }
 
 /// What runs before the first deploy, as if it had been one.

@@ -151,6 +151,29 @@ async fn of_two_who_push_at_once_one_is_put_on_top_of_the_other() {
 }
 
 #[tokio::test]
+async fn a_value_that_somebody_changes_at_the_same_time_is_left_to_them() {
+    let place = Place::new();
+    let values = place.values(Publish::Push);
+    let other = place.path("other.sh");
+    fs::write(
+        &other,
+        format!(
+            "set -e; [ ! -e {0}/raced ] || exit 0; : >{0}/raced; unset GIT_DIR GIT_QUARANTINE_PATH; \
+             cd {1}; sed -i s/old/theirs/ {FILE}; git add -A; \
+             git -c user.name=B -c user.email=b@x commit -q -m other; git push -q origin HEAD:master",
+            place.dir.path().display(),
+            place.path("work").display()
+        ),
+    )
+    .unwrap();
+    place.hook("pre-receive", &format!("sh {} >&2", other.display()));
+    let error = values.publish(&wish("v2"), "mathoid: v2", &scope(30)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Conflict);
+    assert!(error.cause().contains("from \"old\" to \"theirs\""), "{}", error.cause());
+    assert!(place.there().contains("version: theirs"));
+}
+
+#[tokio::test]
 async fn what_the_remote_refuses_is_told() {
     let place = Place::new();
     let values = place.values(Publish::Push);

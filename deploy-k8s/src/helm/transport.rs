@@ -256,6 +256,8 @@ impl Transport for HelmTransport {
             digest.update(part);
             digest.update([0]);
         }
+        // Of a tag the id shows a part only.
+        digest.update(version.id.as_str());
         let rest: String = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
         let id = format!("{}-{}", version.id.short(), &rest[..DIGITS]);
         let id = ReleaseId::new(id).map_err(|error| {

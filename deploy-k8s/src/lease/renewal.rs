@@ -89,6 +89,7 @@ impl Renewal {
             // What fails is tried again; until its time is over it is ours all the same.
             if let Ok(Err(error)) = timeout(self.pause, self.write(true)).await
                 && is_conflict(&error)
+                && !matches!(timeout(self.pause, self.read()).await, Ok(Ok(true)) | Err(_))
             {
                 self.is_lost.store(true, Ordering::Relaxed);
                 return Ok(());
@@ -100,6 +101,21 @@ impl Renewal {
             Ok(written) => written,
             Err(_) => Ok(()),
         }
+    }
+
+    /// Whether it is ours still: an answer of ours may have come late. What is there is what the next
+    /// renewal is made of.
+    async fn read(&self) -> Result<bool, kube::Error> {
+        let mut lease = self.lease.lock().await;
+        let name = lease.metadata.name.clone().unwrap_or_default();
+        let there = self.leases.get(&name).await?;
+        let holder = |lease: &LeaseObject| lease.spec.as_ref()?.holder_identity.clone();
+        let acquired = |lease: &LeaseObject| lease.spec.as_ref()?.acquire_time.clone();
+        let is_ours = holder(&there) == holder(&lease) && acquired(&there) == acquired(&lease);
+        if is_ours {
+            *lease = there;
+        }
+        Ok(is_ours)
     }
 
     async fn write(&self, is_held: bool) -> Result<(), kube::Error> {

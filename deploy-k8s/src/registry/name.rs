@@ -1,6 +1,6 @@
 //! The name of an image, without tag and digest.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, net::IpAddr, str::FromStr};
 
 /// Who is asked for images whose name has no host.
 const HUB: &str = "docker.io";
@@ -47,7 +47,8 @@ pub(super) fn is_loopback(host: &str) -> bool {
         Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
         _ => host,
     };
-    name == "localhost" || name == "[::1]" || name.starts_with("127.")
+    let address = name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    name == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }
 
 impl FromStr for ImageName {
@@ -115,7 +116,10 @@ mod tests {
             assert_eq!((name.base().as_str(), name.path(), name.server()), (base, path, server));
             assert_eq!(name.to_string(), text);
         }
-        assert!(!is_loopback("localhost.example") && !is_loopback("128.0.0.1"));
+        assert!(is_loopback("[::1]:5000") && is_loopback("127.8.9.1"));
+        for host in ["localhost.example", "128.0.0.1", "127.0.0.1.example", "127.example:80"] {
+            assert!(!is_loopback(host), "{host}");
+        }
     }
 
     #[test]

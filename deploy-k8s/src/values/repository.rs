@@ -3,6 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use deploy_core::backend::{BackendError, ErrorKind, Scope};
+use tokio::sync::Mutex;
 
 use super::{Edit, ValueKey};
 use crate::git::Git;
@@ -53,6 +54,7 @@ pub struct Wish {
 pub struct ValuesRepository {
     options: ValuesOptions,
     git: Git,
+    turn: Mutex<()>,
 }
 
 /// What came of a change.
@@ -68,7 +70,7 @@ impl ValuesRepository {
     /// The repository that `options` name. Asks nobody yet.
     pub fn new(options: ValuesOptions) -> Self {
         let git = Git::new(&options.cache);
-        Self { options, git }
+        Self { options, git, turn: Mutex::default() }
     }
 
     /// What is at `key` in `file` now, in the branch as the remote has it.
@@ -91,7 +93,8 @@ impl ValuesRepository {
     /// a push that another one was faster than is made anew on top of that, once.
     ///
     /// # Errors
-    /// As [`value`](Self::value); `Conflict` when others were faster again; `Rejected` when the
+    /// As [`value`](Self::value); `Conflict` when others were faster again, or have changed
+    /// the same value; `Rejected` when the
     /// remote takes it not; `TimedOut` when nobody has taken what was pushed for review.
     pub async fn publish(
         &self,
@@ -101,6 +104,9 @@ impl ValuesRepository {
     ) -> Result<Published, BackendError> {
         let Wish { file, key, value } = wish;
         let attempted = format!("set {key} in {file} to {value:?}");
+        // Two changes of one cache at once would meet in its files.
+        let _turn = self.turn.lock().await;
+        let mut before: Option<String> = None;
         for _ in 0..ROUNDS {
             let tip = self.fetch(scope, &attempted).await?;
             let text = self.read(&tip, file, scope, &attempted).await?;
@@ -108,6 +114,15 @@ impl ValuesRepository {
             if edit.value == *value {
                 return Ok(Published::Nothing);
             }
+            if let Some(before) = before.filter(|before| *before != edit.value) {
+                return Err(BackendError::new(ErrorKind::Conflict, attempted).with_source(
+                    format!(
+                        "somebody has changed it from {before:?} to {:?} meanwhile",
+                        edit.value
+                    ),
+                ));
+            }
+            before = Some(edit.value.clone());
             let changed = edit.apply(&text, value);
             let commit = self.commit(&tip, (file, &changed), message, scope, &attempted).await?;
             let wanted = match &self.options.publish {

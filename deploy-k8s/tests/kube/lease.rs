@@ -90,6 +90,12 @@ async fn a_lease_is_a_lock_for_whoever_reaches_the_cluster() {
     assert!(other.holder().await.unwrap().is_some());
     guard.release().await.unwrap();
     assert_eq!(other.holder().await.unwrap(), None);
+    // People who lock without a run are two all the same.
+    let person = |name: &str| Holder { who: name.into(), run: None, ..holder("r3") };
+    let Acquired::Yes(guard) = one.acquire(&person("ann")).await.unwrap() else { panic!() };
+    let Acquired::HeldBy(who) = one.acquire(&person("bob")).await.unwrap() else { panic!() };
+    assert_eq!(who.who, "ann");
+    guard.release().await.unwrap();
     let Acquired::Yes(guard) = other.acquire(&holder("r2")).await.unwrap() else { panic!() };
     drop(guard);
     for _ in 0..50 {

@@ -10,9 +10,9 @@ use std::{
 };
 
 use deploy_core::{
-    backend::{Operator, Scope, Situation},
+    backend::{Closing, Operator, Scope, Situation, Transport},
     model::{App, Group, GroupName, Version},
-    plan::{Action, CheckPolicy, Goal, PlanRequest},
+    plan::{Action, Change, CheckPolicy, Goal, PlanRequest, Work},
     record::{Clock, Command, RunId, RunInfo, Summary, SystemClock},
     run::{Backend, Begin, Pipeline},
 };
@@ -120,7 +120,10 @@ async fn a_restart_makes_new_pods_of_the_same_image_once() {
         ..scope("r1")
     };
     assert!(operator.describe_action(Action::Stop).is_err());
-    while operator.state(&target, &long(1)).await.unwrap().state != "active" {
+    for _ in 0..150 {
+        if operator.state(&target, &long(1)).await.unwrap().state == "active" {
+            break;
+        }
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
     let before = operator.state(&target, &long(1)).await.unwrap().instance;
@@ -137,4 +140,44 @@ async fn a_restart_makes_new_pods_of_the_same_image_once() {
     // The answer was lost, and it is told again.
     restart(2).await;
     assert_eq!(generation(), first + 1, "it is not done twice");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a control plane (cargo xtask kube build)"]
+async fn what_ran_before_the_first_deploy_is_a_way_back() {
+    let names = ["before-staging", "before-eqiad"];
+    let scenes = names.map(Scene::new);
+    let scene = &scenes[0];
+    scene.deployment("mathoid", &format!("{IMAGE}:v1@{}", version(1).id), 1);
+    let _kubelets = Kubelets::new(names);
+    let transport =
+        WorkloadTransport::new("mathoid", IMAGE, scene.places(&["mathoid"]), terms("p"));
+    let target = target("mathoid");
+    let release = |n| transport.release(&target, &version(n)).unwrap();
+    let mut live = transport.live(&target, &scope("r1")).await.unwrap();
+    for _ in 0..100 {
+        if !live.good.is_empty() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        live = transport.live(&target, &scope("r1")).await.unwrap();
+    }
+    assert!(live.is_good(&release(1)), "all of it is up: {live:?}");
+    let (from, to) = (Some(release(1)), Some(release(2)));
+    let change = Change { target: target.clone(), back: from.clone(), from, to, work: Work::Move };
+    transport.fetch(&target, &change, &scope("r1")).await.unwrap();
+    transport.promote(&target, &change, &scope("r1")).await.unwrap();
+    // The run dies here: the next one knows the way back all the same.
+    let live = transport.live(&target, &scope("r2")).await.unwrap();
+    assert_eq!((live.release(), live.last_good_not_live()), (Some(&release(2)), Some(&release(1))));
+    let closing = Closing { good: change.to.clone(), back: change.back.clone() };
+    transport.finalize(&target, &closing, &scope("r1")).await.unwrap();
+    let live = transport.live(&target, &scope("r2")).await.unwrap();
+    assert_eq!(live.last_good_not_live(), Some(&release(1)));
+
+    // Two tags that begin alike are two releases.
+    let tag = |name: &str| Version { id: format!("tag:{name}").parse().unwrap(), name: None };
+    let [one, other] = ["2024-06-10-123456-production", "2024-06-10-134501-production"]
+        .map(|name| transport.release(&target, &tag(name)).unwrap());
+    assert_ne!(one, other);
 }
