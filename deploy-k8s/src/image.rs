@@ -53,6 +53,18 @@ impl Image {
         Some(Version { id: VersionId::new(id).ok()?, name: self.tag.clone() })
     }
 
+    /// Whether it is the image of `version`: by the digest where it has one, else by the tag.
+    pub(crate) fn is_of(&self, version: &Version) -> bool {
+        match (&self.digest, &self.tag) {
+            (Some(digest), _) => digest == version.id.as_str(),
+            (None, Some(tag)) => {
+                version.name.as_ref() == Some(tag)
+                    || version.id.as_str().strip_prefix(BY_TAG) == Some(tag)
+            }
+            (None, None) => false,
+        }
+    }
+
     /// As a manifest writes it. With tag and digest the digest decides, and the tag is for people.
     pub(crate) fn written(&self) -> String {
         let mut written = self.name.clone();
@@ -102,6 +114,21 @@ mod tests {
             assert_eq!(image.written(), text);
         }
         assert_eq!(Image::parse("mathoid@sha256:short").digest, None);
+    }
+
+    #[test]
+    fn an_image_is_of_a_version_by_digest_or_by_tag() {
+        let [one, other] = ["0a", "0b"].map(|byte| format!("sha256:{}", byte.repeat(32)));
+        let version =
+            |id: &str| Version { id: VersionId::new(id).unwrap(), name: Some("v1".into()) };
+        assert!(Image::parse(&format!("r/m:v1@{one}")).is_of(&version(&one)));
+        assert!(
+            !Image::parse(&format!("r/m:v1@{one}")).is_of(&version(&other)),
+            "the digest decides"
+        );
+        assert!(Image::parse("r/m:v1").is_of(&version(&one)), "as helm writes it");
+        assert!(!Image::parse("r/m:v2").is_of(&version(&one)));
+        assert!(!Image::parse("r/m").is_of(&version(&one)));
     }
 
     #[test]

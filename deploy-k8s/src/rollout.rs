@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, time::Duration};
 use async_trait::async_trait;
 use deploy_core::{
     backend::{BackendError, Checker, ErrorKind, Scope, Situation, Verdict},
-    model::Target,
+    model::{Release, Target},
 };
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
@@ -18,6 +18,7 @@ use serde_json::Value;
 
 use crate::{
     failure::{self, Effect},
+    image::Image,
     place::WorkloadPlace,
 };
 use fault::Fault;
@@ -69,10 +70,20 @@ impl RolloutCheck {
         self
     }
 
-    /// How far the workload is.
+    /// How far the workload is, whatever it runs.
     pub(crate) async fn verdict(
         &self,
         target: &Target,
+        scope: &Scope,
+    ) -> Result<Verdict, BackendError> {
+        self.judge(target, None, scope).await
+    }
+
+    /// How far the workload is, which is to run `release`.
+    async fn judge(
+        &self,
+        target: &Target,
+        release: Option<&Release>,
         scope: &Scope,
     ) -> Result<Verdict, BackendError> {
         let attempted = format!("watch the rollout on {target}");
@@ -87,6 +98,10 @@ impl RolloutCheck {
             return Err(BackendError::new(ErrorKind::NotFound, attempted)
                 .with_source(format!("{} has no container {}", place.workload, place.container)));
         };
+        if let Some(release) = release.filter(|it| !Image::parse(&stand.image).is_of(&it.version)) {
+            let reason = format!("it runs {} by now, and not {release}", stand.image);
+            return Ok(Verdict::Unhealthy { reason, evidence: None });
+        }
         if stand.is_done() && stand.wanted == 0 {
             let note = "it has no pods: nothing was proven".to_owned();
             return Ok(Verdict::HealthyBut { note });
@@ -97,15 +112,20 @@ impl RolloutCheck {
         let api: Api<Pod> = Api::namespaced(client.clone(), &place.namespace);
         let pods = self.pods(&api, &stand, scope, &attempted).await?;
         let views: Vec<PodView> = pods.iter().filter_map(PodView::of).collect();
-        let ours = views.iter().filter(|pod| pod.runs(&place.container, &stand.image));
-        // Before its controller has looked, what it complains of is the rollout before.
-        let complaint = stand.complaint.clone().filter(|_| stand.is_seen);
+        let ours = pods::newest(&views, &place.container, &stand.image);
+        // Before its controller has looked, what it complains of is the rollout before; and before it
+        // has made pods, so are those that are there.
+        let (complaint, ours) = match (stand.is_seen, stand.updated) {
+            (false, _) => (None, Vec::new()),
+            (true, 0) => (stand.complaint.clone(), Vec::new()),
+            (true, _) => (stand.complaint.clone(), ours),
+        };
         let fault = complaint.or_else(|| {
             let now = Timestamp::now();
-            ours.clone().find_map(|pod| pod.fault(now, self.scheduling))
+            ours.iter().find_map(|pod| pod.fault(now, self.scheduling))
         });
         let Some(fault) = fault else {
-            let waiting = ours.clone().find_map(PodView::waiting_for);
+            let waiting = ours.iter().find_map(|pod| pod.waiting_for());
             return Ok(Verdict::NotYet { seen: stand.told(waiting.as_deref()) });
         };
         let evidence = evidence::of(&client, place, &fault, scope).await;
@@ -143,10 +163,10 @@ impl Checker for RolloutCheck {
     async fn check(
         &self,
         target: &Target,
-        _: &Situation,
+        situation: &Situation,
         scope: &Scope,
     ) -> Result<Verdict, BackendError> {
-        self.verdict(target, scope).await
+        self.judge(target, situation.release.as_ref(), scope).await
     }
 }
 

@@ -238,6 +238,9 @@ impl Transport for WorkloadTransport {
             ));
             return Ok(live);
         };
+        if let Some(obstacle) = seen.obstacle {
+            live.lacks.push(format!("{workload}: {obstacle}"));
+        }
         let stored = asked.record.read(scope, &attempted).await?;
         let served = self.served(target, &seen.image)?;
         live.good = stored.record.good.clone();

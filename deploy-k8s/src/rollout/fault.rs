@@ -19,8 +19,6 @@ pub(super) enum Fault {
     NoPods { message: String },
     /// The workload's own deadline has passed.
     Deadline { message: String },
-    /// A pod has failed for good.
-    Failed { pod: String, message: String },
 }
 
 impl Fault {
@@ -30,8 +28,7 @@ impl Fault {
             Self::Image { pod, .. }
             | Self::Crash { pod, .. }
             | Self::Container { pod, .. }
-            | Self::Unschedulable { pod, .. }
-            | Self::Failed { pod, .. } => Some(pod),
+            | Self::Unschedulable { pod, .. } => Some(pod),
             Self::Quota { .. } | Self::NoPods { .. } | Self::Deadline { .. } => None,
         }
     }
@@ -72,7 +69,6 @@ impl fmt::Display for Fault {
             Self::Deadline { message } => {
                 write!(f, "it made no progress within its own deadline{}", because(message))
             }
-            Self::Failed { message, .. } => write!(f, "a pod has failed{}", because(message)),
         }
     }
 }

@@ -31,6 +31,19 @@ impl<'a> PodView<'a> {
         pod.metadata.deletion_timestamp.is_none().then_some(Self { name, pod })
     }
 
+    /// When it was made.
+    fn created(&self) -> Option<Timestamp> {
+        self.pod.metadata.creation_timestamp.as_ref().map(|time| time.0)
+    }
+
+    /// The mark of the template that it was made of, by its controller.
+    fn template(&self) -> Option<&str> {
+        let labels = self.pod.metadata.labels.as_ref()?;
+        let mark =
+            labels.get("pod-template-hash").or_else(|| labels.get("controller-revision-hash"));
+        mark.map(String::as_str)
+    }
+
     /// Whether its container `container` is of this image.
     pub(super) fn runs(&self, container: &str, image: &str) -> bool {
         let spec = self.pod.spec.as_ref();
@@ -41,12 +54,6 @@ impl<'a> PodView<'a> {
     /// What does not pass by waiting.
     pub(super) fn fault(&self, now: Timestamp, scheduling: Duration) -> Option<Fault> {
         let pod = self.name.to_owned();
-        let status = self.pod.status.as_ref()?;
-        if status.phase.as_deref() == Some("Failed") {
-            let parts = [status.reason.as_deref(), status.message.as_deref()];
-            let message = parts.into_iter().flatten().collect::<Vec<_>>().join(": ");
-            return Some(Fault::Failed { pod, message });
-        }
         if let Some(fault) = self.containers().find_map(|container| self.broken(container)) {
             return Some(fault);
         }
@@ -59,8 +66,15 @@ impl<'a> PodView<'a> {
             .then_some(Fault::Unschedulable { pod, message })
     }
 
-    /// What it waits for, in a few words; `None` when it is ready.
+    /// What it waits for, in a few words; `None` when it is ready. One that has failed is replaced by its
+    /// controller.
     pub(super) fn waiting_for(&self) -> Option<String> {
+        let status = self.pod.status.as_ref()?;
+        if status.phase.as_deref() == Some("Failed") {
+            let parts = [status.reason.as_deref(), status.message.as_deref()];
+            let why = parts.into_iter().flatten().collect::<Vec<_>>().join(": ");
+            return Some(format!("{} has failed: {why}", self.name));
+        }
         let waiting = self.containers().find_map(|container| {
             let reason = container.state.as_ref()?.waiting.as_ref()?.reason.as_deref()?;
             Some(format!("{}: {} {reason}", self.name, container.name))
@@ -102,6 +116,22 @@ impl<'a> PodView<'a> {
         let conditions = self.pod.status.as_ref()?.conditions.as_deref()?;
         conditions.iter().find(|it| it.type_ == kind && it.status == status)
     }
+}
+
+/// The pods of the newest template: those that share its mark with the one that was made last. Where
+/// nobody rewrites images, that one has the image that is wanted.
+pub(super) fn newest<'v, 'a>(
+    pods: &'v [PodView<'a>],
+    container: &str,
+    image: &str,
+) -> Vec<&'v PodView<'a>> {
+    let last = |wanted: &dyn Fn(&&PodView<'a>) -> bool| {
+        pods.iter().filter(wanted).max_by_key(|pod| pod.created())
+    };
+    let Some(newest) = last(&|pod| pod.runs(container, image)).or_else(|| last(&|_| true)) else {
+        return Vec::new();
+    };
+    pods.iter().filter(|pod| pod.template() == newest.template()).collect()
 }
 
 /// How a container ended last.

@@ -100,10 +100,6 @@ fn what_does_not_pass_is_a_fault_and_what_may_pass_is_not() {
             ),
             "exit code 137, OOMKilled",
         ),
-        (
-            json!({ "phase": "Failed", "reason": "Evicted", "message": "no disk" }),
-            "a pod has failed: Evicted: no disk",
-        ),
     ] {
         let told = fault(status).unwrap_or_default();
         assert!(told.contains(words), "{told:?} has not {words:?}");
@@ -165,4 +161,33 @@ fn only_pods_of_the_wanted_image_that_stay_count() {
     leaving.metadata.deletion_timestamp =
         serde_json::from_value(json!("2024-06-10T12:00:00Z")).unwrap();
     assert!(PodView::of(&leaving).is_none());
+}
+
+#[test]
+fn the_pods_of_the_newest_template_count() {
+    let pod = |name: &str, template: &str, image: &str, minute: u32| -> Pod {
+        serde_json::from_value(json!({
+            "metadata": {
+                "name": name, "labels": { "pod-template-hash": template },
+                "creationTimestamp": format!("2024-06-10T12:{minute:02}:00Z"),
+            },
+            "spec": { "containers": [{ "name": "main", "image": image }] },
+            "status": { "phase": "Failed", "reason": "Evicted" },
+        }))
+        .unwrap()
+    };
+    let pods = [
+        pod("old", "a", IMAGE, 1),
+        pod("new", "b", IMAGE, 2),
+        // One of the version before, which its controller has made again.
+        pod("other", "c", "r/mathoid:v1", 3),
+    ];
+    let views: Vec<PodView> = pods.iter().filter_map(PodView::of).collect();
+    let told = |image: &str| -> Vec<String> {
+        pods::newest(&views, "main", image).iter().filter_map(|pod| pod.waiting_for()).collect()
+    };
+    assert_eq!(told(IMAGE), ["new has failed: Evicted"]);
+    assert_eq!(told("a name that somebody rewrites"), ["other has failed: Evicted"]);
+    let now = "2024-06-10T12:59:00Z".parse().unwrap();
+    assert!(views.iter().all(|pod| pod.fault(now, SCHEDULING).is_none()), "they are replaced");
 }

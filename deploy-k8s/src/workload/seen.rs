@@ -19,6 +19,8 @@ pub(super) struct Seen {
     pub is_up: bool,
     /// Since when the object is there.
     pub since: Timestamp,
+    /// What keeps it from being rolled out at all, and the cure.
+    pub obstacle: Option<&'static str>,
 }
 
 impl Seen {
@@ -32,6 +34,7 @@ impl Seen {
             version: object.metadata.resource_version.clone(),
             by: notes.and_then(|notes| notes.get(BY)).cloned(),
             is_up: is_up(object),
+            obstacle: obstacle(&object.data["spec"]),
             since: object
                 .metadata
                 .creation_timestamp
@@ -39,6 +42,20 @@ impl Seen {
                 .map_or(Timestamp::UNIX_EPOCH, |t| t.0),
         })
     }
+}
+
+fn obstacle(spec: &Value) -> Option<&'static str> {
+    let strategy = &spec["updateStrategy"];
+    if spec["paused"] == true {
+        return Some("it is paused: `kubectl rollout resume` lets it go on");
+    }
+    if strategy["type"] == "OnDelete" {
+        return Some(
+            "its update strategy is OnDelete: a new version would wait for its pods to be deleted",
+        );
+    }
+    let partition = strategy["rollingUpdate"]["partition"].as_i64().unwrap_or_default();
+    (partition > 0).then_some("its partition keeps pods at the old version: set it to 0")
 }
 
 fn is_up(object: &DynamicObject) -> bool {
@@ -93,5 +110,16 @@ mod tests {
         };
         assert!(up(daemons(3)) && !up(daemons(4)));
         assert_eq!(Seen::of(&object(status(2, 2, 2)), "other"), None);
+    }
+
+    #[test]
+    fn what_is_never_rolled_out_is_told() {
+        let told = |spec: Value| obstacle(&spec).unwrap_or_default();
+        assert!(told(serde_json::json!({ "paused": true })).contains("resume"));
+        let strategy = |value: Value| told(serde_json::json!({ "updateStrategy": value }));
+        assert!(strategy(serde_json::json!({ "type": "OnDelete" })).contains("OnDelete"));
+        let partition = |n: i64| serde_json::json!({ "rollingUpdate": { "partition": n } });
+        assert!(strategy(partition(1)).contains("partition"));
+        assert_eq!(strategy(partition(0)), "");
     }
 }
