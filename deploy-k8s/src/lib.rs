@@ -24,6 +24,7 @@ mod operate;
 mod place;
 mod record;
 mod registry;
+mod release;
 mod rollout;
 mod values;
 mod workload;

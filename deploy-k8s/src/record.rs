@@ -6,6 +6,7 @@ use deploy_core::{
     backend::{BackendError, ErrorKind, Good, Scope, Serving},
     model::{Release, ReleaseId},
 };
+use jiff::Timestamp;
 use k8s_openapi::{api::core::v1::ConfigMap, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use kube::{Api, Client, api::PostParams};
 use serde::{Deserialize, Serialize};
@@ -15,6 +16,8 @@ use crate::failure::{self, Effect};
 /// The key in the ConfigMap.
 const KEY: &str = "record.json";
 const FORMAT: u32 = 1;
+/// How often it is written again when somebody else was faster.
+const ROUNDS: usize = 4;
 /// The most that is read.
 const LARGEST: usize = 64 * 1024;
 
@@ -60,6 +63,32 @@ impl Record {
             counted <= keep.max(1) || Some(&known.release) == back
         });
     }
+}
+
+/// A release that became good by the run of `scope`.
+pub(crate) fn good_of(release: &Release, scope: &Scope) -> Good {
+    Good {
+        release: release.clone(),
+        run: scope.run.clone(),
+        by: scope.who.clone(),
+        at: Timestamp::now(),
+        present: true,
+    }
+}
+
+/// Ends when it is not `good` that is served: nothing else was proven to be.
+pub(crate) fn demand_served(
+    good: &Release,
+    served: Option<&Release>,
+    attempted: &str,
+) -> Result<(), BackendError> {
+    if served == Some(good) {
+        return Ok(());
+    }
+    let what =
+        served.map_or_else(|| "something else".to_owned(), |it| format!("{:?}", it.to_string()));
+    Err(BackendError::new(ErrorKind::Conflict, attempted)
+        .with_source(format!("it serves {what} by now, and not \"{good}\"")))
 }
 
 /// Where a record lies.
@@ -113,6 +142,27 @@ impl RecordPlace {
         match record.format {
             FORMAT => Ok(record),
             other => Err(format!("has the unknown format {other}")),
+        }
+    }
+
+    /// Changes it; again when somebody else was faster.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read); `Conflict` when others were faster again and again.
+    pub(crate) async fn change(
+        &self,
+        scope: &Scope,
+        attempted: &str,
+        change: impl Fn(&mut Stored),
+    ) -> Result<(), BackendError> {
+        let mut round = 1;
+        loop {
+            let mut stored = self.read(scope, attempted).await?;
+            change(&mut stored);
+            match self.write(stored, scope, attempted).await {
+                Err(error) if error.kind() == ErrorKind::Conflict && round < ROUNDS => round += 1,
+                written => return written,
+            }
         }
     }
 

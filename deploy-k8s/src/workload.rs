@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, fmt};
 use async_trait::async_trait;
 use deploy_core::{
     backend::{BackendError, Closing, ErrorKind, Good, Live, Scope, Serving, Transport},
-    model::{Release, ReleaseId, Target, Version},
+    model::{Release, Target, Version},
     plan::Change,
     record::RunId,
 };
@@ -18,7 +18,6 @@ use kube::{
     core::DynamicObject,
 };
 use serde_json::json;
-use sha2::{Digest, Sha256};
 
 use crate::{
     claim::{self, Claims},
@@ -26,7 +25,8 @@ use crate::{
     image::Image,
     lease::{Lease, LeaseTerms},
     place::WorkloadPlace,
-    record::{RecordPlace, Stored},
+    record::{RecordPlace, Stored, demand_served, good_of},
+    release,
 };
 use seen::Seen;
 
@@ -40,8 +40,6 @@ const BY: &str = "deploy/by";
 const ROUNDS: usize = 4;
 /// How many good versions are remembered, unless it is said.
 const KEPT: usize = 10;
-/// How many digits of a digest are enough.
-const DIGITS: usize = 12;
 
 /// Makes images what workloads run.
 ///
@@ -170,25 +168,6 @@ impl WorkloadTransport {
         failure::within(applying, effect, scope, attempted).await.map(drop)
     }
 
-    /// Changes what is remembered; again when somebody else was faster.
-    async fn note(
-        &self,
-        asked: &Asked<'_>,
-        scope: &Scope,
-        attempted: &str,
-        change: impl Fn(&mut Stored),
-    ) -> Result<(), BackendError> {
-        let mut round = 1;
-        loop {
-            let mut stored = asked.record.read(scope, attempted).await?;
-            change(&mut stored);
-            match asked.record.write(stored, scope, attempted).await {
-                Err(error) if error.kind() == ErrorKind::Conflict && round < ROUNDS => round += 1,
-                written => return written,
-            }
-        }
-    }
-
     /// The image that stands for `release`, or for nothing.
     fn wanted(
         &self,
@@ -210,20 +189,8 @@ impl WorkloadTransport {
 impl Transport for WorkloadTransport {
     fn release(&self, target: &Target, version: &Version) -> Result<Release, BackendError> {
         let place = self.place(target)?;
-        let mut digest = Sha256::new();
-        for part in [self.image.as_str(), &place.workload.to_string(), &place.container] {
-            digest.update(part);
-            digest.update([0]);
-        }
-        // Of a tag the id shows a part only.
-        digest.update(version.id.as_str());
-        let rest: String = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-        let id = format!("{}-{}", version.id.short(), &rest[..DIGITS]);
-        let id = ReleaseId::new(id).map_err(|error| {
-            BackendError::new(ErrorKind::Rejected, format!("lay out {version} on {target}"))
-                .with_source(error)
-        })?;
-        Ok(Release { id, version: version.clone() })
+        let rest = [self.image.as_str(), &place.workload.to_string(), &place.container];
+        release::of(target, version, &rest)
     }
 
     async fn live(&self, target: &Target, scope: &Scope) -> Result<Live, BackendError> {
@@ -281,14 +248,16 @@ impl Transport for WorkloadTransport {
         self.apply(&asked, &patch, true, scope, &attempted).await?;
         let found = self.served(target, &seen.image)?.map(|release| found(&release, &seen));
         let found = found.transpose()?;
-        self.note(&asked, scope, &attempted, |stored| {
-            // From here on it is not the first deploy any more.
-            if is_first(stored, &seen) {
-                stored.record.good.extend(found.clone());
-            }
-            stored.record.fetched = Some(to.clone());
-        })
-        .await
+        asked
+            .record
+            .change(scope, &attempted, |stored| {
+                // From here on it is not the first deploy any more.
+                if is_first(stored, &seen) {
+                    stored.record.good.extend(found.clone());
+                }
+                stored.record.fetched = Some(to.clone());
+            })
+            .await
     }
 
     async fn promote(
@@ -349,19 +318,18 @@ impl Transport for WorkloadTransport {
         if let Some(good) = &closing.good {
             self.hold(target, scope, &attempted).await?;
             let asked = self.asked(target, scope).await?;
-            let good = Good {
-                release: good.clone(),
-                run: scope.run.clone(),
-                by: scope.who.clone(),
-                at: Timestamp::now(),
-                present: true,
-            };
+            let seen = self.get(&asked, scope, &attempted).await?;
+            let served = seen.map(|seen| self.served(target, &seen.image)).transpose()?.flatten();
+            demand_served(good, served.as_ref(), &attempted)?;
+            let good = good_of(good, scope);
             let back = closing.back.as_ref();
-            self.note(&asked, scope, &attempted, |stored| {
-                stored.record.fetched = None;
-                stored.record.remember(good.clone(), self.keep, back);
-            })
-            .await?;
+            asked
+                .record
+                .change(scope, &attempted, |stored| {
+                    stored.record.fetched = None;
+                    stored.record.remember(good.clone(), self.keep, back);
+                })
+                .await?;
         }
         self.claims.give_up(target, &attempted).await
     }

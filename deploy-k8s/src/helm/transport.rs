@@ -4,13 +4,12 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use async_trait::async_trait;
 use deploy_core::{
-    backend::{BackendError, Closing, ErrorKind, Good, Live, Scope, Serving, Transport},
+    backend::{BackendError, Closing, ErrorKind, Live, Scope, Serving, Transport},
     model::{Release, ReleaseId, Target, Version},
     plan::Change,
 };
 use jiff::Timestamp;
 use kube::Client;
-use sha2::{Digest, Sha256};
 
 use super::{
     chart::Chart,
@@ -23,15 +22,12 @@ use crate::{
     failure::Effect,
     image::Image,
     lease::{Lease, LeaseTerms},
-    record::{RecordPlace, Stored},
+    record::{RecordPlace, Stored, demand_served, good_of},
+    release,
 };
 
 /// How many good versions are remembered, unless it is said.
 const KEPT: usize = 10;
-/// How often what is remembered is written again when somebody else was faster.
-const ROUNDS: usize = 4;
-/// How many digits of a digest are enough.
-const DIGITS: usize = 12;
 /// What a description of ours begins with.
 const OURS: &str = "deploy ";
 /// What helm describes a rollback with.
@@ -227,44 +223,14 @@ impl HelmTransport {
         }
         self.helm.run((target, place), &words, effect, scope, attempted).await.map(drop)
     }
-
-    /// Changes what is remembered; again when somebody else was faster.
-    async fn note(
-        record: &RecordPlace,
-        scope: &Scope,
-        attempted: &str,
-        change: impl Fn(&mut Stored),
-    ) -> Result<(), BackendError> {
-        let mut round = 1;
-        loop {
-            let mut stored = record.read(scope, attempted).await?;
-            change(&mut stored);
-            match record.write(stored, scope, attempted).await {
-                Err(error) if error.kind() == ErrorKind::Conflict && round < ROUNDS => round += 1,
-                written => return written,
-            }
-        }
-    }
 }
 
 #[async_trait]
 impl Transport for HelmTransport {
     fn release(&self, target: &Target, version: &Version) -> Result<Release, BackendError> {
         let place = self.place(target)?;
-        let mut digest = Sha256::new();
-        for part in [self.image.as_str(), &place.namespace, &place.release, self.chart.digest()] {
-            digest.update(part);
-            digest.update([0]);
-        }
-        // Of a tag the id shows a part only.
-        digest.update(version.id.as_str());
-        let rest: String = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-        let id = format!("{}-{}", version.id.short(), &rest[..DIGITS]);
-        let id = ReleaseId::new(id).map_err(|error| {
-            BackendError::new(ErrorKind::Rejected, format!("lay out {version} on {target}"))
-                .with_source(error)
-        })?;
-        Ok(Release { id, version: version.clone() })
+        let rest = [self.image.as_str(), &place.namespace, &place.release, self.chart.digest()];
+        release::of(target, version, &rest)
     }
 
     async fn live(&self, target: &Target, scope: &Scope) -> Result<Live, BackendError> {
@@ -309,10 +275,11 @@ impl Transport for HelmTransport {
         // What does not render, and what the cluster would refuse, is told now.
         self.upgrade((target, place), to, true, scope, &attempted).await?;
         let record = self.record(&client, place);
-        Self::note(&record, scope, &attempted, |stored| {
-            stored.record.fetched = Some(to.clone());
-        })
-        .await
+        record
+            .change(scope, &attempted, |stored| {
+                stored.record.fetched = Some(to.clone());
+            })
+            .await
     }
 
     async fn promote(
@@ -345,15 +312,16 @@ impl Transport for HelmTransport {
                 .with_source(format!("changed meanwhile to {what:?} ({told})"))
                 .with_hint("plan again"));
         }
-        Self::note(&record, scope, &attempted, |stored| {
-            stored.record.serving = to.map(|to| Serving {
-                release: to.clone(),
-                since: Some(Timestamp::now()),
-                by: Some(scope.who.clone()),
-                run: Some(scope.run.clone()),
-            });
-        })
-        .await?;
+        record
+            .change(scope, &attempted, |stored| {
+                stored.record.serving = to.map(|to| Serving {
+                    release: to.clone(),
+                    since: Some(Timestamp::now()),
+                    by: Some(scope.who.clone()),
+                    run: Some(scope.run.clone()),
+                });
+            })
+            .await?;
         match to {
             Some(to) => self.upgrade((target, place), to, false, scope, &attempted).await,
             None => {
@@ -376,19 +344,18 @@ impl Transport for HelmTransport {
             self.hold(target, scope, &attempted).await?;
             let place = self.place(target)?;
             let client = place.cluster.client(scope).await?;
-            let good = Good {
-                release: good.clone(),
-                run: scope.run.clone(),
-                by: scope.who.clone(),
-                at: Timestamp::now(),
-                present: true,
-            };
+            let running = self.running(&client, place, scope, &attempted).await?;
+            let stored = self.record(&client, place).read(scope, &attempted).await?;
+            let served = self.served(target, &running, &stored)?;
+            demand_served(good, served.as_ref(), &attempted)?;
+            let good = good_of(good, scope);
             let back = closing.back.as_ref();
-            Self::note(&self.record(&client, place), scope, &attempted, |stored| {
-                stored.record.fetched = None;
-                stored.record.remember(good.clone(), self.keep, back);
-            })
-            .await?;
+            self.record(&client, place)
+                .change(scope, &attempted, |stored| {
+                    stored.record.fetched = None;
+                    stored.record.remember(good.clone(), self.keep, back);
+                })
+                .await?;
         }
         self.claims.give_up(target, &attempted).await
     }

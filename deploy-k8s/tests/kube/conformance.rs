@@ -14,7 +14,7 @@ use deploy_core::{
 };
 use deploy_k8s::WorkloadTransport;
 
-use super::scene::{DEAD, IMAGE, NAMESPACE, Scene, target, terms, version};
+use super::scene::{DEAD, IMAGE, Scene, target, terms, version};
 
 const KEPT: usize = 2;
 const TARGETS: usize = 14;
@@ -61,9 +61,7 @@ impl Harness for Workloads {
     }
 
     async fn present(&self, target: &Target, release: &Release) -> bool {
-        let path = format!("/api/v1/namespaces/{NAMESPACE}/configmaps/deploy-mathoid-{target}");
-        let map = self.scene.kube.get(&path).unwrap();
-        map["data"]["record.json"].as_str().unwrap().contains(release.id.as_str())
+        self.scene.remembers(target, release)
     }
 }
 

@@ -137,9 +137,7 @@ impl Harness for Releases {
     }
 
     async fn present(&self, target: &Target, release: &Release) -> bool {
-        let path = format!("/api/v1/namespaces/{NAMESPACE}/configmaps/deploy-mathoid-{target}");
-        let map = self.scene.kube.get(&path).unwrap();
-        map["data"]["record.json"].as_str().unwrap().contains(release.id.as_str())
+        self.scene.remembers(target, release)
     }
 }
 
@@ -221,5 +219,8 @@ async fn what_does_not_render_touches_nothing_and_what_others_did_is_seen() {
     let error = transport.promote(&target, &stale, &scope("r3")).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Conflict);
     assert!(error.cause().contains("v7"), "{}", error.cause());
+    let never = Closing { good: stale.to.clone(), back: None };
+    let error = transport.finalize(&target, &never, &scope("r3")).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Conflict, "what is not served is not good");
     transport.finalize(&target, &Closing::default(), &scope("r3")).await.unwrap();
 }

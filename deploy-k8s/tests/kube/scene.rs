@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use deploy_core::{
     backend::{Cancel, Discard, Scope},
-    model::{Target, Version, VersionId},
+    model::{Release, Target, Version, VersionId},
     plan::Stage,
     record::RunId,
 };
@@ -60,6 +60,13 @@ impl Scene {
         let workload = self.workload(name);
         let image = workload.pointer("/spec/template/spec/containers/0/image").unwrap();
         image.as_str().unwrap().to_owned()
+    }
+
+    /// Whether a release is remembered on the target of this name.
+    pub fn remembers(&self, target: &Target, release: &Release) -> bool {
+        let path = format!("/api/v1/namespaces/{NAMESPACE}/configmaps/deploy-mathoid-{target}");
+        let map = self.kube.get(&path).unwrap();
+        map["data"]["record.json"].as_str().unwrap().contains(release.id.as_str())
     }
 
     pub fn place(&self, name: &str) -> WorkloadPlace {

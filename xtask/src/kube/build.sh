@@ -5,6 +5,7 @@ cache=$1
 export DEBIAN_FRONTEND=noninteractive
 sources=/etc/apt/sources.list.d
 if [ -f "$sources/debian.sources" ] && ! grep -qr '^Types:.*deb-src' "$sources"; then
+  trap 'rm -f "$sources/deploy-src.sources"' EXIT
   sed 's/^Types: .*/Types: deb-src/' "$sources/debian.sources" >"$sources/deploy-src.sources"
 fi
 apt-get update -q
