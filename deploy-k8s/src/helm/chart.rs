@@ -8,7 +8,7 @@ use std::{
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::values::{Step, ValueKey};
+use crate::values::{Edit, Step, ValueKey};
 
 /// How many files a chart's directory may have.
 const FILES: usize = 2000;
@@ -52,7 +52,8 @@ pub enum ChartError {
 
 impl Chart {
     /// The chart `chart` (a directory, or a name in a repository with its `version`), given the files
-    /// `values`, later ones over earlier ones, and the tag of the image at `tag`. Reads them all.
+    /// `values`, later ones over earlier ones, and the tag of the image at `tag`. Reads them all. Which
+    /// tag stands in those files does not matter: it is what deploys change there.
     ///
     /// # Errors
     /// When something cannot be read, or the chart is not one exact chart.
@@ -66,32 +67,32 @@ impl Chart {
         if tag.steps().iter().any(|step| matches!(step, Step::Item(_))) {
             return Err(ChartError::InList(tag));
         }
-        let mut digest = Sha256::new();
-        let mut add = |name: &str, bytes: &[u8]| {
-            for part in [name.as_bytes(), bytes] {
-                digest.update(part.len().to_be_bytes());
-                digest.update(part);
-            }
-        };
-        add("chart", chart.as_bytes());
-        add("version", version.as_deref().unwrap_or_default().as_bytes());
-        add("tag", tag.to_string().as_bytes());
+        let mut sum = Sum::default();
+        sum.add("version", version.as_deref().unwrap_or_default().as_bytes());
+        sum.add("tag", tag.to_string().as_bytes());
         let directory = Path::new(&chart);
         if directory.is_dir() {
+            let edited: Vec<_> = values.iter().map(|file| known_as(file)).collect();
             for file in files(directory)? {
                 let name = file.strip_prefix(directory).unwrap_or(&file).to_string_lossy();
-                add(&name, &read(&file)?);
+                let bytes = read(&file)?;
+                let bytes = match edited.contains(&known_as(&file)) {
+                    true => without_tag(bytes, &tag),
+                    false => bytes,
+                };
+                sum.add(&name, &bytes);
             }
-        } else if version.is_none() && !directory.is_file() {
-            return Err(ChartError::NoVersion { chart });
         } else if directory.is_file() {
-            add("archive", &read(directory)?);
+            sum.add("archive", &read(directory)?);
+        } else if version.is_none() {
+            return Err(ChartError::NoVersion { chart });
+        } else {
+            sum.add("chart", chart.as_bytes());
         }
         for file in &values {
-            add("values", &read(file)?);
+            sum.add("values", &without_tag(read(file)?, &tag));
         }
-        let digest = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-        Ok(Self { chart, version, values, tag, digest })
+        Ok(Self { chart, version, values, tag, digest: sum.told() })
     }
 
     /// What tells it from any other, with its values.
@@ -126,6 +127,37 @@ impl Chart {
         });
         found.and_then(Value::as_str).map(str::to_owned)
     }
+}
+
+/// A sum over named parts.
+#[derive(Default)]
+struct Sum(Sha256);
+
+impl Sum {
+    fn add(&mut self, name: &str, bytes: &[u8]) {
+        for part in [name.as_bytes(), bytes] {
+            self.0.update(part.len().to_be_bytes());
+            self.0.update(part);
+        }
+    }
+
+    fn told(self) -> String {
+        self.0.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+/// A file of values without the tag in it; as it is, where it has none.
+fn without_tag(bytes: Vec<u8>, tag: &ValueKey) -> Vec<u8> {
+    let Ok(text) = std::str::from_utf8(&bytes) else { return bytes };
+    match Edit::find(text, tag) {
+        Ok(edit) => edit.apply(text, "").into_bytes(),
+        Err(_) => bytes,
+    }
+}
+
+/// A path by which a file is told from others.
+fn known_as(file: &Path) -> PathBuf {
+    file.canonicalize().unwrap_or_else(|_| file.to_owned())
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, ChartError> {
@@ -171,6 +203,9 @@ mod tests {
         assert_eq!(chart.tag_in(&json!({})), None);
         assert_eq!(chart.digest(), load("a: 1").digest());
         assert_ne!(chart.digest(), load("a: 2").digest(), "other values are another release");
+        let tagged = |tag: &str| load(&format!("a: 1\nmain_app: {{version: {tag}}} # x\n"));
+        assert_eq!(tagged("v1").digest(), tagged("\"1.10\"").digest(), "whichever tag is there");
+        assert_ne!(tagged("v1").digest(), chart.digest());
     }
 
     #[test]

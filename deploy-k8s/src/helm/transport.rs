@@ -1,6 +1,6 @@
 //! Versions on clusters, by helm.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use async_trait::async_trait;
 use deploy_core::{
@@ -35,7 +35,7 @@ const ROLLBACK: &str = "Rollback to ";
 /// How many rollbacks are followed to what they went back to.
 const FOLLOWED: usize = 16;
 
-/// A release of helm.
+/// A release of helm, and the chart that it is made of.
 #[derive(Debug, Clone)]
 pub struct HelmPlace {
     /// The cluster.
@@ -44,6 +44,8 @@ pub struct HelmPlace {
     pub namespace: String,
     /// The release's name.
     pub release: String,
+    /// The chart, with the values that it is given here.
+    pub chart: Arc<Chart>,
 }
 
 /// Makes image tags what charts are rendered with.
@@ -55,7 +57,6 @@ pub struct HelmPlace {
 pub struct HelmTransport {
     app: String,
     image: String,
-    chart: Chart,
     places: BTreeMap<Target, HelmPlace>,
     terms: LeaseTerms,
     helm: Helm,
@@ -72,18 +73,17 @@ struct Running {
 }
 
 impl HelmTransport {
-    /// Brings versions of `image` (its name, without tag) to `places` by `chart`, in the name of the app
-    /// `app`. `helm` is found in the `PATH`.
+    /// Brings versions of `image` (its name, without tag) to `places`, in the name of the app `app`.
+    /// `helm` is found in the `PATH`.
     pub fn new(
         app: impl Into<String>,
         image: impl Into<String>,
-        chart: Chart,
         places: BTreeMap<Target, HelmPlace>,
         terms: LeaseTerms,
     ) -> Self {
         let helm = Helm { program: "helm".into() };
         let (app, image, claims) = (app.into(), image.into(), Claims::default());
-        Self { app, image, chart, places, terms, helm, keep: KEPT, claims }
+        Self { app, image, places, terms, helm, keep: KEPT, claims }
     }
 
     /// Runs this program as `helm`.
@@ -168,10 +168,11 @@ impl HelmTransport {
         stored: &Stored,
     ) -> Result<Option<Release>, BackendError> {
         let Some((revision, id)) = &running.deployed else { return Ok(None) };
+        let place = self.place(target)?;
         if let Some(known) = id.as_ref().and_then(|id| stored.record.release(id)) {
             return Ok(Some(known.clone()));
         }
-        let Some(tag) = self.chart.tag_in(&revision.config) else { return Ok(None) };
+        let Some(tag) = place.chart.tag_in(&revision.config) else { return Ok(None) };
         let version = Image::parse(&format!("{}:{tag}", self.image)).version();
         version.map(|version| self.release(target, &version)).transpose()
     }
@@ -211,9 +212,9 @@ impl HelmTransport {
                 .with_hint("deploy it by its tag"));
         };
         let file = tempfile::Builder::new().suffix(".json").tempfile().map_err(broken)?;
-        std::fs::write(file.path(), self.chart.tag_values(&tag).to_string()).map_err(broken)?;
+        std::fs::write(file.path(), place.chart.tag_values(&tag).to_string()).map_err(broken)?;
         let mut words = vec!["upgrade".to_owned(), "--install".to_owned(), place.release.clone()];
-        words.extend(self.chart.words(file.path()));
+        words.extend(place.chart.words(file.path()));
         let description = format!("{OURS}{} run {} by {}", to.id, scope.run, scope.who);
         words.extend(["--description".to_owned(), description]);
         let mut effect = Effect::Changes;
@@ -229,7 +230,7 @@ impl HelmTransport {
 impl Transport for HelmTransport {
     fn release(&self, target: &Target, version: &Version) -> Result<Release, BackendError> {
         let place = self.place(target)?;
-        let rest = [self.image.as_str(), &place.namespace, &place.release, self.chart.digest()];
+        let rest = [self.image.as_str(), &place.namespace, &place.release, place.chart.digest()];
         release::of(target, version, &rest)
     }
 

@@ -64,15 +64,16 @@ impl Releases {
     fn helm(&self, process: &str) -> HelmTransport {
         let key = "main_app.version".parse().unwrap();
         let chart = self.chart.path().display().to_string();
-        let chart = Chart::load(chart, None, Vec::new(), key).unwrap();
+        let chart = Arc::new(Chart::load(chart, None, Vec::new(), key).unwrap());
         let place = |name: &String| HelmPlace {
             cluster: self.scene.cluster.clone(),
             namespace: NAMESPACE.into(),
             release: name.clone(),
+            chart: Arc::clone(&chart),
         };
         let places: BTreeMap<_, _> =
             self.names.iter().map(|name| (target(name), place(name))).collect();
-        HelmTransport::new("mathoid", IMAGE, chart, places, terms(process))
+        HelmTransport::new("mathoid", IMAGE, places, terms(process))
             .keep(KEPT)
             .program(self.scene.kube.helm())
     }
