@@ -86,10 +86,10 @@ pub fn pipeline(
         checks: super::checks::checks(&project.loaded, &hosts)?,
         steps: health::steps(&project.loaded, &hosts),
         operators: health::operators(&project.loaded, &hosts)?,
+        preview: Some(Arc::clone(&transport) as Arc<_>),
     };
     let backend = (context.customize)(project, backend)?;
     let pipeline = Pipeline::new(backend.clone()).with_source(Arc::new(lenient_source(project)));
-    let pipeline = pipeline.with_preview(Arc::clone(&transport) as Arc<_>);
     let success = SuccessTag(source(project, allow_dirty));
     Ok(Wired { pipeline, backend, transport, sessions, success, unrendered })
 }
@@ -250,6 +250,7 @@ impl Wired {
             checks: Vec::new(),
             steps: vec![OwnedStep { policy, step }],
             operators: Vec::new(),
+            preview: None,
         })
     }
 

@@ -146,9 +146,11 @@ impl Run {
             Goal::Run | Goal::Adopt => Survey::default(),
             _ => self.connect(request).await?,
         };
+        let (retry, never) = (request.strategy.retry, Cancel::new());
+        let caller = self.pipeline.caller(&self.info.run, &self.info.who, retry);
         let mut signals = self.stop.watch();
         let plan = tokio::select! {
-            plan = self.pipeline.plan_from(request, &survey) => plan?,
+            plan = self.pipeline.plan_from(request, &survey, &caller, &never) => plan?,
             cause = signals.next() => {
                 self.ledger.emit(EventKind::StopRequested { cause });
                 return Err(Refusal::interrupted());

@@ -40,6 +40,9 @@ pub struct Backend {
     pub steps: Vec<OwnedStep>,
     /// The services that can be operated without another version, in order.
     pub operators: Vec<Arc<dyn Operator>>,
+    /// Who knows what changes on them beside the files of the version itself. Without it, plans have
+    /// no diffs of them.
+    pub preview: Option<Arc<dyn Preview>>,
 }
 
 impl Backend {
@@ -51,6 +54,7 @@ impl Backend {
             checks: Vec::new(),
             steps: Vec::new(),
             operators: Vec::new(),
+            preview: None,
         }
     }
 
@@ -72,6 +76,13 @@ impl Backend {
     #[must_use]
     pub fn with_step(mut self, policy: StepPolicy, step: impl Step + 'static) -> Self {
         self.steps.push(OwnedStep { policy, step: Arc::new(step) });
+        self
+    }
+
+    /// Says who knows what changes on the targets.
+    #[must_use]
+    pub fn with_preview(mut self, preview: impl Preview + 'static) -> Self {
+        self.preview = Some(Arc::new(preview));
         self
     }
 }
@@ -109,7 +120,6 @@ pub struct Pipeline {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) output: Arc<dyn OutputSink>,
     source: Option<Arc<dyn VersionSource>>,
-    preview: Option<Arc<dyn Preview>>,
     last_known: BTreeMap<Target, Served>,
 }
 
@@ -122,7 +132,6 @@ impl Pipeline {
             clock: Arc::new(SystemClock),
             output: Arc::new(Discard),
             source: None,
-            preview: None,
             last_known: BTreeMap::new(),
         }
     }
@@ -153,14 +162,6 @@ impl Pipeline {
     #[must_use]
     pub fn with_source(mut self, source: Arc<dyn VersionSource>) -> Self {
         self.source = Some(source);
-        self
-    }
-
-    /// Says who knows what changes on targets beside the files of the version itself. Without it,
-    /// plans have no diffs.
-    #[must_use]
-    pub fn with_preview(mut self, preview: Arc<dyn Preview>) -> Self {
-        self.preview = Some(preview);
         self
     }
 
@@ -234,7 +235,11 @@ impl Pipeline {
         if cancel.is_cancelled() {
             return Err(Refusal::interrupted());
         }
-        let mut plan = self.plan_from(request, &survey).await?;
+        let caller = self.caller(as_run, who, strategy.retry);
+        let mut plan = self.plan_from(request, &survey, &caller, cancel).await?;
+        if cancel.is_cancelled() {
+            return Err(Refusal::interrupted());
+        }
         admit(&mut plan, allow)?;
         Ok(SavedPlan::new(plan, &survey))
     }
@@ -276,6 +281,8 @@ impl Pipeline {
         &self,
         request: &PlanRequest,
         survey: &Survey,
+        caller: &Caller,
+        kill: &Cancel,
     ) -> Result<Plan, Refusal> {
         let release = |group: &Group, target: &Target, version: &Version| {
             let transport = &self.backend(&group.name).transport;
@@ -290,9 +297,7 @@ impl Pipeline {
         self.fill_in_last_known(&mut plan);
         words::fill_in(&mut plan, |group| self.backend(group));
         self.fill_in_transitions(&mut plan).await;
-        if let Some(preview) = &self.preview {
-            super::preview::fill_in(&mut plan, &**preview);
-        }
+        super::preview::fill_in(&mut plan, self, caller, kill).await;
         Ok(plan)
     }
 
@@ -374,7 +379,7 @@ fn related(plan: &Plan, relations: &[Relation]) -> Vec<Target> {
 }
 
 /// The first ten targets by name, and how many there are besides.
-fn named(targets: &[Target]) -> String {
+pub(super) fn named(targets: &[Target]) -> String {
     let named: Vec<&str> = targets.iter().take(10).map(Target::as_str).collect();
     let more = targets.len() - named.len();
     let more = if more == 0 { String::new() } else { format!(" and {more} more") };

@@ -68,6 +68,7 @@ impl Fleet {
             checks: vec![OwnedCheck { policy, checker: Arc::new(self.clone()) }],
             steps: Vec::new(),
             operators: vec![Arc::new(self.clone())],
+            preview: None,
         }
     }
 

@@ -7,6 +7,7 @@ mod exit_codes;
 mod notes;
 mod operation;
 mod operation_faults;
+mod preview;
 mod properties;
 mod rig;
 mod rules_back;

@@ -1,18 +1,20 @@
 //! What changes in rendered files, from what the targets said of theirs.
 
+use async_trait::async_trait;
 use deploy_core::{
-    backend::{FileDiff, Preview},
+    backend::{BackendError, FileDiff, Preview, Scope},
     plan::Change,
 };
 
 use super::{SshTransport, rendered::Rendered};
 use crate::template::{Shown, differences};
 
+#[async_trait]
 impl Preview for SshTransport {
-    /// As far as a target could say what was rendered into its releases: what was rendered before
+    /// Asks nobody: as far as a target could say what was rendered into its releases: what was rendered before
     /// anything was shown, or by another tool, counts as nothing.
-    fn diffs(&self, change: &Change) -> Vec<FileDiff> {
-        let (Some(_), Some(to)) = (&self.renders, &change.to) else { return Vec::new() };
+    async fn diffs(&self, change: &Change, _: &Scope) -> Result<Vec<FileDiff>, BackendError> {
+        let (Some(_), Some(to)) = (&self.renders, &change.to) else { return Ok(Vec::new()) };
         let rendered = self.reports().get(&change.target).map(|report| report.rendered.clone());
         let rendered = rendered.unwrap_or_default();
         let from = change.from.as_ref().and_then(|from| rendered.shown.get(from.id.as_str()));
@@ -22,7 +24,7 @@ impl Preview for SshTransport {
             Some(shown) => Shown::clone(shown),
             None => match self.planned(&change.target, &to.version) {
                 Ok(Some(rendering)) => rendering.shown(),
-                Ok(None) | Err(_) => return Vec::new(),
+                Ok(None) | Err(_) => return Ok(Vec::new()),
             },
         };
         let rotated = match &change.from {
@@ -30,7 +32,7 @@ impl Preview for SshTransport {
             None => false,
         };
         let diffs = differences(&from, &to_shown, rotated).into_iter();
-        diffs.map(|(file, diff)| FileDiff { file, diff }).collect()
+        Ok(diffs.map(|(file, diff)| FileDiff { file, diff }).collect())
     }
 }
 

@@ -66,7 +66,7 @@ async fn files_are_rendered_by_variables_group_and_host(sessions: &Sessions, tar
 
     // The way back brings the old rendering, and the plan says so.
     let back = scene.ground.between(Some(&two), Some(&one));
-    let diff = other.diffs(&back).remove(0).diff;
+    let diff = other.diffs(&back, &scope("r4")).await.unwrap().remove(0).diff;
     assert!(diff.contains("-port: 81\n+port: 80\n"), "{diff}");
     other.promote(&scene.ground.target, &back, &scope("r4")).await.unwrap();
     assert!(scene.live().starts_with("port: 80\n"));

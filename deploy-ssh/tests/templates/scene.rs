@@ -15,7 +15,7 @@ use deploy_ssh::{
     Layout, Place, RunProcess, SshTransport, Template, Templates, Variables, session::Sessions,
 };
 
-use crate::ground::Ground;
+use crate::ground::{Ground, scope};
 
 pub const APP: &str = "templates/app.yaml.j2";
 
@@ -111,7 +111,7 @@ impl Scene {
         self.render(transport, version).await.unwrap();
         let live = self.ground.live(transport).await;
         let change = self.ground.change(transport, live.release(), Some(version));
-        let diffs = transport.diffs(&change);
+        let diffs = transport.diffs(&change, &scope("diff")).await.unwrap();
         diffs.into_iter().map(|diff| format!("{}: {}", diff.file, diff.diff)).collect()
     }
 }
