@@ -8,6 +8,7 @@
 //! - [`HelmTransport`]: releases of helm, whose chart is given the tag.
 //! - [`RolloutCheck`]: whether a workload has come to run it, or never will. [`WorkloadOperator`]:
 //!   restarts without another version.
+//! - [`PrometheusCheck`]: whether what a query of Prometheus gives keeps to a threshold.
 //! - [`Edit`]: one value in a YAML file, every other byte of which stays.
 //!   [`ValuesRepository`]: the git repository that such files live in.
 
@@ -22,10 +23,12 @@ mod image;
 mod lease;
 mod operate;
 mod place;
+mod prometheus;
 mod record;
 mod registry;
 mod release;
 mod rollout;
+mod tls;
 mod values;
 mod workload;
 
@@ -34,6 +37,7 @@ pub use helm::{Chart, ChartError, HelmPlace, HelmTransport};
 pub use lease::{Held, IsDead, Lease, LeaseLock, LeaseTerms, Taken, Tenant};
 pub use operate::WorkloadOperator;
 pub use place::{WorkloadKind, WorkloadName, WorkloadNameError, WorkloadPlace};
+pub use prometheus::{PrometheusCheck, PrometheusOptions, Threshold, ThresholdError};
 pub use registry::{ImageName, ImageNameError, RegistrySource};
 pub use rollout::RolloutCheck;
 pub use values::{

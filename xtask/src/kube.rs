@@ -46,9 +46,11 @@ pub(crate) const NEEDS: &[Need] = &[
     install::program("openssl", "openssl"),
     install::program("curl", "curl"),
     install::program("docker-registry", "docker-registry"),
+    install::program("prometheus", "prometheus"),
 ];
 /// Packages that bring a service which nobody asked for.
-const SERVICES: [(&str, &str); 2] = [("etcd", "etcd"), ("docker-registry", "docker-registry")];
+const SERVICES: [(&str, &str); 3] =
+    [("etcd", "etcd"), ("docker-registry", "docker-registry"), ("prometheus", "prometheus")];
 
 /// A cluster without nodes.
 #[derive(Debug)]

@@ -1,6 +1,6 @@
 //! One repository of a registry, asked over HTTP.
 
-use std::{error::Error, path::PathBuf, sync::Arc, time::Duration};
+use std::{error::Error, path::PathBuf, time::Duration};
 
 use deploy_core::backend::{BackendError, ErrorKind};
 use reqwest::{
@@ -8,8 +8,6 @@ use reqwest::{
     header::{ACCEPT, HeaderMap, LINK, WWW_AUTHENTICATE},
     redirect::Policy,
 };
-use rustls::{ClientConfig, crypto::ring};
-use rustls_platform_verifier::BuilderVerifierExt;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use tokio::sync::RwLock;
@@ -19,7 +17,7 @@ use super::{
     manifest::{ACCEPTED, About, ImageConfig, Manifest},
     name::{ImageName, is_loopback},
 };
-use crate::image::is_digest;
+use crate::{image::is_digest, tls};
 
 /// How long one question may take.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -277,12 +275,8 @@ impl Registry {
 
 /// No cookies, no proxies of our own making; redirects are followed, since blobs may lie elsewhere.
 fn client() -> Result<Client, Box<dyn Error + Send + Sync>> {
-    let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()?
-        .with_platform_verifier()?
-        .with_no_client_auth();
     Ok(Client::builder()
-        .tls_backend_preconfigured(tls)
+        .tls_backend_preconfigured(tls::config()?)
         .redirect(Policy::limited(5))
         .timeout(PATIENCE)
         .user_agent(concat!("deploy/", env!("CARGO_PKG_VERSION")))
