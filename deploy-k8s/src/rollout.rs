@@ -3,6 +3,7 @@
 mod evidence;
 mod fault;
 mod pods;
+mod witness;
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -23,6 +24,7 @@ use crate::{
 };
 use fault::Fault;
 use pods::PodView;
+use witness::Witness;
 
 /// How long a pod may wait for a node before that counts as a fault: a node may be on its way.
 const SCHEDULING: Duration = Duration::from_secs(15);
@@ -36,11 +38,13 @@ const PODS: usize = 2000;
 ///
 /// What cannot become well by waiting is told at once, with evidence: an image that cannot be
 /// pulled, a container that crashes again and again, a quota, a pod that no node takes, a deadline
-/// of the workload's own.
+/// of the workload's own. So is a container that was ready and has crashed since, though all is up
+/// again by now: in a soak that is the only sign.
 #[derive(Debug)]
 pub struct RolloutCheck {
     places: BTreeMap<Target, WorkloadPlace>,
     scheduling: Duration,
+    witness: Witness,
 }
 
 /// What a workload says of itself.
@@ -60,7 +64,7 @@ struct Stand {
 impl RolloutCheck {
     /// Checks the workloads at `places`.
     pub fn new(places: BTreeMap<Target, WorkloadPlace>) -> Self {
-        Self { places, scheduling: SCHEDULING }
+        Self { places, scheduling: SCHEDULING, witness: Witness::default() }
     }
 
     /// How long a pod may wait for a node.
@@ -106,9 +110,6 @@ impl RolloutCheck {
             let note = "it has no pods: nothing was proven".to_owned();
             return Ok(Verdict::HealthyBut { note });
         }
-        if stand.is_done() {
-            return Ok(Verdict::Healthy);
-        }
         let api: Api<Pod> = Api::namespaced(client.clone(), &place.namespace);
         let pods = self.pods(&api, &stand, scope, &attempted).await?;
         let views: Vec<PodView> = pods.iter().filter_map(PodView::of).collect();
@@ -124,7 +125,13 @@ impl RolloutCheck {
             let now = Timestamp::now();
             ours.iter().find_map(|pod| pod.fault(now, self.scheduling))
         });
+        // Where all is up, it may have been down since the last look.
+        let fault = fault.filter(|_| !stand.is_done());
+        let fault = fault.or_else(|| self.witness.relapse(&scope.run, &ours));
         let Some(fault) = fault else {
+            if stand.is_done() {
+                return Ok(Verdict::Healthy);
+            }
             let waiting = ours.iter().find_map(|pod| pod.waiting_for());
             return Ok(Verdict::NotYet { seen: stand.told(waiting.as_deref()) });
         };
@@ -143,7 +150,7 @@ impl RolloutCheck {
         let mut pods = Vec::new();
         loop {
             let page = failure::within(api.list(&params), Effect::Asks, scope, attempted).await?;
-            pods.extend(page.items);
+            pods.extend(page.items.into_iter().map(pods::lean));
             match page.metadata.continue_ {
                 Some(token) if !token.is_empty() && pods.len() < PODS => {
                     params = params.continue_token(&token);

@@ -9,6 +9,8 @@ pub(super) enum Fault {
     Image { pod: String, container: String, reason: String, message: String },
     /// A container ends again and again.
     Crash { pod: String, container: String, restarts: i32, last: String },
+    /// A container was ready and has ended since.
+    Relapse { pod: String, container: String, crashes: i32, last: String },
     /// A container cannot be made.
     Container { pod: String, container: String, reason: String, message: String },
     /// No node takes a pod.
@@ -27,6 +29,7 @@ impl Fault {
         match self {
             Self::Image { pod, .. }
             | Self::Crash { pod, .. }
+            | Self::Relapse { pod, .. }
             | Self::Container { pod, .. }
             | Self::Unschedulable { pod, .. } => Some(pod),
             Self::Quota { .. } | Self::NoPods { .. } | Self::Deadline { .. } => None,
@@ -36,7 +39,7 @@ impl Fault {
     /// The container whose log tells more.
     pub(super) fn container(&self) -> Option<&str> {
         match self {
-            Self::Crash { container, .. } => Some(container),
+            Self::Crash { container, .. } | Self::Relapse { container, .. } => Some(container),
             _ => None,
         }
     }
@@ -48,13 +51,17 @@ impl fmt::Display for Fault {
             "" => String::new(),
             message => format!(": {message}"),
         };
+        let times = |n: i32| if n == 1 { "1 time".to_owned() } else { format!("{n} times") };
         match self {
             Self::Image { reason, message, .. } => {
                 write!(f, "the image cannot be pulled ({reason}){}", because(message))
             }
             Self::Crash { container, restarts, last, .. } => {
-                let times = if *restarts == 1 { "time" } else { "times" };
-                write!(f, "{container} has crashed {restarts} {times}{}", because(last))
+                write!(f, "{container} has crashed {}{}", times(*restarts), because(last))
+            }
+            Self::Relapse { container, crashes, last, .. } => {
+                let times = times(*crashes);
+                write!(f, "{container} was ready and has crashed {times} since{}", because(last))
             }
             Self::Container { container, reason, message, .. } => {
                 write!(f, "{container} cannot be started ({reason}){}", because(message))

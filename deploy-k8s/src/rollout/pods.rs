@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodCondition};
+use k8s_openapi::api::core::v1::{Container, ContainerStatus, Pod, PodCondition};
 
 use super::fault::Fault;
 
@@ -29,6 +29,41 @@ impl<'a> PodView<'a> {
     pub(super) fn of(pod: &'a Pod) -> Option<Self> {
         let name = pod.metadata.name.as_deref()?;
         pod.metadata.deletion_timestamp.is_none().then_some(Self { name, pod })
+    }
+
+    /// What tells it from another of its name.
+    pub(super) fn uid(&self) -> Option<&str> {
+        self.pod.metadata.uid.as_deref()
+    }
+
+    /// Whether it takes part in what it is for.
+    pub(super) fn is_ready(&self) -> bool {
+        self.condition("Ready", "True").is_some()
+    }
+
+    /// How often each of its containers was started again; those that come and go before are not
+    /// among them.
+    pub(super) fn restarts(&self) -> impl Iterator<Item = (&str, i32)> {
+        let status = self.pod.status.as_ref();
+        let all = status.and_then(|status| status.container_statuses.as_deref());
+        let all = all.unwrap_or_default().iter();
+        all.map(|container| (container.name.as_str(), container.restart_count))
+    }
+
+    /// The fault of a container that has been started `crashes` times again since it was ready, where
+    /// it was its own: neither an end in peace, nor that of its node.
+    pub(super) fn relapse(&self, container: &str, crashes: i32) -> Option<Fault> {
+        let container = self.containers().find(|it| it.name == container)?;
+        let ended = container.last_state.as_ref()?.terminated.as_ref()?;
+        let is_of_node =
+            matches!(ended.reason.as_deref(), Some("Unknown" | "ContainerStatusUnknown"));
+        let is_own = ended.exit_code != 0 || ended.reason.as_deref() == Some("OOMKilled");
+        (is_own && !is_of_node).then(|| Fault::Relapse {
+            pod: self.name.to_owned(),
+            container: container.name.clone(),
+            crashes,
+            last: last(container),
+        })
     }
 
     /// When it was made.
@@ -132,6 +167,23 @@ pub(super) fn newest<'v, 'a>(
         return Vec::new();
     };
     pods.iter().filter(|pod| pod.template() == newest.template()).collect()
+}
+
+/// The pod without what a rollout does not look at: many are held at once.
+pub(super) fn lean(mut pod: Pod) -> Pod {
+    pod.metadata.managed_fields = None;
+    pod.metadata.annotations = None;
+    if let Some(spec) = &mut pod.spec {
+        spec.volumes = None;
+        spec.affinity = None;
+        spec.tolerations = None;
+        for container in spec.containers.iter_mut().chain(spec.init_containers.iter_mut().flatten())
+        {
+            let (name, image) = (std::mem::take(&mut container.name), container.image.take());
+            *container = Container { name, image, ..Container::default() };
+        }
+    }
+    pod
 }
 
 /// How a container ended last.

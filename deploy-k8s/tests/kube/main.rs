@@ -9,4 +9,5 @@ mod prometheus;
 mod registry;
 mod rights;
 mod scene;
+mod soak;
 mod story;

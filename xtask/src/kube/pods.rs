@@ -13,6 +13,8 @@ pub enum PodLook {
     NoImage,
     /// Its container ended again and again.
     Crashing,
+    /// It runs and is ready, after its container ended once.
+    Revived,
 }
 
 impl Kube {
@@ -47,6 +49,7 @@ fn looks(pod: &Value, look: PodLook) -> bool {
     let waits = |reason: &str| container["state"]["waiting"]["reason"] == reason;
     match look {
         PodLook::Ready => container["ready"] == true,
+        PodLook::Revived => container["ready"] == true && container["restartCount"] == 1,
         PodLook::NoImage => waits("ImagePullBackOff"),
         PodLook::Crashing => waits("CrashLoopBackOff"),
     }
@@ -75,24 +78,27 @@ fn status(container: &Value, look: PodLook, now: &str) -> Value {
             "conditions": conditions(false, "ContainersNotReady"),
         })
     };
-    match look {
-        PodLook::Ready => json!({
+    let running = |restarts: u32, last: Value| {
+        json!({
             "phase": "Running", "podIP": "10.1.0.1", "startTime": now,
             "containerStatuses": [{
-                "name": name, "image": image, "imageID": "x", "ready": true, "restartCount": 0,
+                "name": name, "image": image, "imageID": "x", "ready": true,
+                "restartCount": restarts, "lastState": last,
                 "state": { "running": { "startedAt": now } },
             }],
             "conditions": conditions(true, ""),
-        }),
+        })
+    };
+    let failed = json!({ "terminated": {
+        "exitCode": 2, "reason": "Error", "startedAt": now, "finishedAt": now,
+    }});
+    match look {
+        PodLook::Ready => running(0, json!({})),
+        PodLook::Revived => running(1, failed),
         PodLook::NoImage => waiting("ImagePullBackOff", "Back-off pulling image", 0, json!({})),
-        PodLook::Crashing => waiting(
-            "CrashLoopBackOff",
-            "back-off restarting failed container",
-            3,
-            json!({ "terminated": {
-                "exitCode": 2, "reason": "Error", "startedAt": now, "finishedAt": now,
-            }}),
-        ),
+        PodLook::Crashing => {
+            waiting("CrashLoopBackOff", "back-off restarting failed container", 3, failed)
+        }
     }
 }
 
