@@ -16,6 +16,7 @@ const SAID: usize = 4000;
 #[derive(Debug, Clone)]
 pub(crate) struct Git {
     dir: PathBuf,
+    settings: Vec<String>,
 }
 
 /// What git said, whether it succeeded or not.
@@ -28,29 +29,18 @@ pub(crate) struct Said {
 
 impl Git {
     pub(crate) fn new(dir: impl Into<PathBuf>) -> Self {
-        Self { dir: dir.into() }
+        Self { dir: dir.into(), settings: Vec::new() }
+    }
+
+    /// Sets `NAME=VALUE` for each call. It is no place for secrets: others see the arguments.
+    #[must_use]
+    pub(crate) fn with_setting(mut self, setting: impl Into<String>) -> Self {
+        self.settings.push(setting.into());
+        self
     }
 
     pub(crate) fn dir(&self) -> &Path {
         &self.dir
-    }
-
-    /// Runs git with `words`, and `input`; it must succeed.
-    ///
-    /// # Errors
-    /// `Rejected` with what it said; `TimedOut` and `Cancelled` by the scope, and git is killed.
-    pub(crate) async fn run<S: AsRef<OsStr>>(
-        &self,
-        words: &[S],
-        input: &[u8],
-        scope: &Scope,
-        attempted: &str,
-    ) -> Result<Vec<u8>, BackendError> {
-        let said = self.ask(words, &[], input, scope, attempted).await?;
-        if said.is_ok {
-            return Ok(said.out);
-        }
-        Err(BackendError::new(ErrorKind::Rejected, attempted).with_source(said.told()))
     }
 
     /// Runs git with `words`, more `environment` and `input`.
@@ -66,7 +56,11 @@ impl Git {
         attempted: &str,
     ) -> Result<Said, BackendError> {
         let mut command = Command::new("git");
-        command.arg("--git-dir").arg(&self.dir).args(words);
+        command.arg("--git-dir").arg(&self.dir);
+        for setting in &self.settings {
+            command.arg("-c").arg(setting);
+        }
+        command.args(words);
         command.env("GIT_TERMINAL_PROMPT", "0").env("LC_ALL", "C");
         for name in ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY"] {
             command.env_remove(name);

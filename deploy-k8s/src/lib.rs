@@ -10,7 +10,8 @@
 //!   restarts without another version.
 //! - [`PrometheusCheck`]: whether what a query of Prometheus gives keeps to a threshold.
 //! - [`Edit`]: one value in a YAML file, every other byte of which stays.
-//!   [`ValuesRepository`]: the git repository that such files live in.
+//!   [`ValuesRepository`]: the git repository that such files live in. [`ValuesTransport`]: another
+//!   transport, with git naming what it brings.
 
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
@@ -41,7 +42,7 @@ pub use prometheus::{PrometheusCheck, PrometheusOptions, Threshold, ThresholdErr
 pub use registry::{ImageName, ImageNameError, RegistrySource};
 pub use rollout::RolloutCheck;
 pub use values::{
-    Edit, EditError, Publish, Published, ValueKey, ValueKeyError, ValuesOptions, ValuesRepository,
-    Wish,
+    Edit, EditError, Publish, Published, ValueKey, ValueKeyError, ValuesOptions, ValuesPlace,
+    ValuesRepository, ValuesTransport, Wish,
 };
 pub use workload::WorkloadTransport;
