@@ -3,6 +3,7 @@
 mod chart;
 mod command;
 mod history;
+mod preview;
 mod transport;
 
 pub use chart::{Chart, ChartError};

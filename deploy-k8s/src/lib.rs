@@ -22,6 +22,7 @@ mod git;
 mod helm;
 mod image;
 mod lease;
+mod manifest;
 mod operate;
 mod place;
 mod prometheus;

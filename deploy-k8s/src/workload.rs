@@ -1,5 +1,6 @@
 //! Versions on workloads without a chart: the image of a container, by server-side apply.
 
+mod preview;
 mod seen;
 
 use std::{collections::BTreeMap, fmt};

@@ -8,7 +8,7 @@ use flate2::read::GzDecoder;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client, api::ListParams};
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use crate::failure::{self, Effect};
@@ -27,6 +27,24 @@ pub(super) struct Revision {
     /// The values that were given.
     #[serde(default)]
     pub config: Value,
+}
+
+/// What a revision made of its chart. Some of it may be secret.
+#[derive(Clone, Default, Deserialize)]
+pub(super) struct Content {
+    /// The objects.
+    #[serde(default)]
+    pub manifest: String,
+    /// What is run beside.
+    #[serde(default)]
+    pub hooks: Vec<Hook>,
+}
+
+/// What helm runs at a deploy.
+#[derive(Clone, Deserialize)]
+pub(super) struct Hook {
+    #[serde(default)]
+    pub manifest: String,
 }
 
 /// How a revision is.
@@ -100,6 +118,30 @@ pub(super) async fn revision(
     scope: &Scope,
     attempted: &str,
 ) -> Result<Revision, BackendError> {
+    unpacked(client, (namespace, release), number, scope, attempted).await
+}
+
+/// Reads what one revision made of its chart.
+///
+/// # Errors
+/// As [`revision`].
+pub(super) async fn content(
+    client: &Client,
+    release: (&str, &str),
+    number: u32,
+    scope: &Scope,
+    attempted: &str,
+) -> Result<Content, BackendError> {
+    unpacked(client, release, number, scope, attempted).await
+}
+
+async fn unpacked<T: DeserializeOwned>(
+    client: &Client,
+    (namespace, release): (&str, &str),
+    number: u32,
+    scope: &Scope,
+    attempted: &str,
+) -> Result<T, BackendError> {
     let secrets: Api<Secret> = Api::namespaced(client.clone(), namespace);
     let name = format!("sh.helm.release.v1.{release}.v{number}");
     let secret = failure::within(secrets.get(&name), Effect::Asks, scope, attempted).await?;
@@ -111,14 +153,18 @@ pub(super) async fn revision(
 }
 
 /// base64, gzip, JSON (helm 3, `pkg/storage/driver/util.go`).
-fn unpack(bytes: &[u8]) -> Result<Revision, String> {
+fn unpack<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
     let packed = STANDARD.decode(bytes).map_err(|error| format!("cannot be read: {error}"))?;
     let mut text = Vec::new();
     GzDecoder::new(packed.as_slice())
         .take(LARGEST)
         .read_to_end(&mut text)
         .map_err(|error| format!("cannot be unpacked: {error}"))?;
-    serde_json::from_slice(&text).map_err(|error| format!("cannot be understood: {error}"))
+    serde_json::from_slice(&text).map_err(|error| {
+        // The error's own words may have what is secret in them.
+        let (line, column) = (error.line(), error.column());
+        format!("cannot be understood at line {line}, column {column}")
+    })
 }
 
 #[cfg(test)]
@@ -143,7 +189,7 @@ mod tests {
 
     #[test]
     fn what_is_no_revision_is_told() {
-        assert!(unpack(b"").unwrap_err().contains("unpacked"));
-        assert!(unpack(b"!").unwrap_err().contains("read"));
+        assert!(unpack::<Revision>(b"").unwrap_err().contains("unpacked"));
+        assert!(unpack::<Revision>(b"!").unwrap_err().contains("read"));
     }
 }

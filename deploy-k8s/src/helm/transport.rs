@@ -56,10 +56,10 @@ pub struct HelmPlace {
 #[derive(Debug)]
 pub struct HelmTransport {
     app: String,
-    image: String,
+    pub(super) image: String,
     places: BTreeMap<Target, HelmPlace>,
     terms: LeaseTerms,
-    helm: Helm,
+    pub(super) helm: Helm,
     keep: usize,
     claims: Claims,
 }
@@ -100,7 +100,7 @@ impl HelmTransport {
         self
     }
 
-    fn place(&self, target: &Target) -> Result<&HelmPlace, BackendError> {
+    pub(super) fn place(&self, target: &Target) -> Result<&HelmPlace, BackendError> {
         self.places.get(target).ok_or_else(|| {
             BackendError::new(ErrorKind::NotFound, format!("find {target}"))
                 .with_source("it is no cluster of the configuration")

@@ -5,6 +5,7 @@ mod cluster;
 mod conformance;
 mod helm;
 mod lease;
+mod preview;
 mod prometheus;
 mod registry;
 mod rights;
