@@ -3,7 +3,7 @@
 mod preview;
 mod seen;
 
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, time::Duration};
 
 use async_trait::async_trait;
 use deploy_core::{
@@ -37,8 +37,8 @@ const FIELD_MANAGER: &str = "deploy";
 const RUN: &str = "deploy/run";
 /// Who did.
 const BY: &str = "deploy/by";
-/// How often it is tried again when the object changed in between.
-const ROUNDS: usize = 4;
+/// How long it waits when the object changed in between.
+const PAUSE: Duration = Duration::from_millis(20);
 /// How many good versions are remembered, unless it is said.
 const KEPT: usize = 10;
 
@@ -58,6 +58,7 @@ pub struct WorkloadTransport {
 
 /// A target with what is needed to ask it.
 struct Asked<'a> {
+    target: &'a Target,
     place: &'a WorkloadPlace,
     objects: Api<DynamicObject>,
     record: RecordPlace,
@@ -89,14 +90,18 @@ impl WorkloadTransport {
         })
     }
 
-    async fn asked(&self, target: &Target, scope: &Scope) -> Result<Asked<'_>, BackendError> {
+    async fn asked<'a>(
+        &'a self,
+        target: &'a Target,
+        scope: &Scope,
+    ) -> Result<Asked<'a>, BackendError> {
         let place = self.place(target)?;
         let client = place.cluster.client(scope).await?;
         let resource = place.workload.kind.resource();
         let objects = Api::namespaced_with(client.clone(), &place.namespace, &resource);
         let name = format!("deploy-{}-{}", self.app, place.workload.name);
         let record = RecordPlace::new(client, &place.namespace, name);
-        Ok(Asked { place, objects, record })
+        Ok(Asked { target, place, objects, record })
     }
 
     async fn hold(
@@ -167,6 +172,62 @@ impl WorkloadTransport {
         let (name, patch) = (&asked.place.workload.name, Patch::Apply(patch));
         let applying = asked.objects.patch(name, &options, &patch);
         failure::within(applying, effect, scope, attempted).await.map(drop)
+    }
+
+    /// Writes into the record what is about to be served. It is believed only once the workload agrees.
+    async fn announce(
+        &self,
+        asked: &Asked<'_>,
+        seen: &Seen,
+        change: &Change,
+        scope: &Scope,
+        attempted: &str,
+    ) -> Result<(), BackendError> {
+        let serving = change.to.as_ref().map(|to| Serving {
+            release: to.clone(),
+            since: Some(Timestamp::now()),
+            by: Some(scope.who.clone()),
+            run: Some(scope.run.clone()),
+        });
+        let note = |stored: &mut Stored| {
+            if change.from.is_none() {
+                stored.record.origin = Some(seen.image.clone());
+            }
+            stored.record.serving = serving.clone();
+        };
+        asked.record.change(scope, attempted, note).await
+    }
+
+    /// Makes `image` the workload's, as long as it runs the image that was `seen`. A workload that rolls
+    /// changes with each of its pods, so it is tried until the scope ends, and the claim looked at each
+    /// time. Returns what is there where somebody has set another image.
+    async fn swap(
+        &self,
+        asked: &Asked<'_>,
+        mut seen: Seen,
+        image: &str,
+        scope: &Scope,
+        attempted: &str,
+    ) -> Result<Option<Seen>, BackendError> {
+        let expected = seen.image.clone();
+        loop {
+            let patch = Self::patch(asked, &seen, image, scope);
+            match self.apply(asked, &patch, false, scope, attempted).await {
+                Err(error) if error.kind() == ErrorKind::Conflict => {}
+                done => return done.map(|()| None),
+            }
+            // A call after the end of the scope says so.
+            tokio::time::sleep(PAUSE.min(scope.remaining())).await;
+            self.hold(asked.target, scope, attempted).await?;
+            let again = self.get(asked, scope, attempted).await?;
+            seen = again.ok_or_else(|| gone(asked, attempted))?;
+            if seen.image == image {
+                return Ok(None);
+            }
+            if seen.image != expected {
+                return Ok(Some(seen));
+            }
+        }
     }
 
     /// The image that stands for `release`, or for nothing.
@@ -247,14 +308,17 @@ impl Transport for WorkloadTransport {
         let mut patch = Self::patch(&asked, &seen, &image, scope);
         patch["metadata"]["resourceVersion"].take();
         self.apply(&asked, &patch, true, scope, &attempted).await?;
-        let found = self.served(target, &seen.image)?.map(|release| found(&release, &seen));
-        let found = found.transpose()?;
+        let served = self.served(target, &seen.image)?;
+        let found = served.as_ref().map(|release| found(release, &seen)).transpose()?;
         asked
             .record
             .change(scope, &attempted, |stored| {
                 // From here on it is not the first deploy any more.
                 if is_first(stored, &seen) {
                     stored.record.good.extend(found.clone());
+                }
+                if served.is_none() {
+                    stored.record.origin = Some(seen.image.clone());
                 }
                 stored.record.fetched = Some(to.clone());
             })
@@ -272,41 +336,29 @@ impl Transport for WorkloadTransport {
         let attempted = format!("promote {name} on {target}");
         self.hold(target, scope, &attempted).await?;
         let asked = self.asked(target, scope).await?;
-        for _ in 0..ROUNDS {
-            let Some(seen) = self.get(&asked, scope, &attempted).await? else {
-                return Err(gone(&asked, &attempted));
-            };
-            let served = self.served(target, &seen.image)?;
-            if served.as_ref() == to {
-                return Ok(());
-            }
-            if served != change.from {
+        let Some(seen) = self.get(&asked, scope, &attempted).await? else {
+            return Err(gone(&asked, &attempted));
+        };
+        let served = self.served(target, &seen.image)?;
+        let stored = asked.record.read(scope, &attempted).await?;
+        let is_there = served.as_ref() == to && (to.is_some() || is_origin(&stored, &seen));
+        if !is_there {
+            // Images of others are no releases: which one it was then, the record tells.
+            let is_other = change.to.is_some()
+                && served.is_none()
+                && stored.record.fetched == change.to
+                && !is_origin(&stored, &seen);
+            if served != change.from || is_other || (to.is_none() && served.is_none()) {
                 return Err(changed(served.as_ref(), &seen, change, &attempted));
             }
-            let mut stored = asked.record.read(scope, &attempted).await?;
             let image = self.wanted(to, &stored, &attempted)?;
-            if served.is_none() {
-                stored.record.origin = Some(seen.image.clone());
-            }
-            stored.record.serving = to.map(|to| Serving {
-                release: to.clone(),
-                since: Some(Timestamp::now()),
-                by: Some(scope.who.clone()),
-                run: Some(scope.run.clone()),
-            });
-            let patch = Self::patch(&asked, &seen, &image, scope);
-            let noted = asked.record.write(stored, scope, &attempted).await;
-            let done = match noted {
-                Ok(()) => self.apply(&asked, &patch, false, scope, &attempted).await,
-                Err(error) => Err(error),
-            };
-            match done {
-                Err(error) if error.kind() == ErrorKind::Conflict => {}
-                done => return done,
+            self.announce(&asked, &seen, change, scope, &attempted).await?;
+            if let Some(seen) = self.swap(&asked, seen.clone(), &image, scope, &attempted).await? {
+                let served = self.served(target, &seen.image)?;
+                return Err(changed(served.as_ref(), &seen, change, &attempted));
             }
         }
-        Err(BackendError::new(ErrorKind::Conflict, attempted)
-            .with_source("the workload changed again and again"))
+        Ok(())
     }
 
     async fn finalize(
@@ -340,6 +392,11 @@ impl Transport for WorkloadTransport {
 fn is_first(stored: &Stored, seen: &Seen) -> bool {
     let record = &stored.record;
     record.serving.is_none() && record.fetched.is_none() && record.good.is_empty() && seen.is_up
+}
+
+/// Whether it runs what it ran before the first deploy; where that is not known, anything may be.
+fn is_origin(stored: &Stored, seen: &Seen) -> bool {
+    stored.record.origin.as_ref().is_none_or(|origin| *origin == seen.image)
 }
 
 /// What runs before the first deploy, as if it had been one.

@@ -12,3 +12,4 @@ mod rights;
 mod scene;
 mod soak;
 mod story;
+mod workload;
