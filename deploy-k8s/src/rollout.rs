@@ -238,7 +238,7 @@ impl Stand {
 }
 
 /// A label selector as a query writes it.
-fn selector(selector: &Value) -> String {
+pub(crate) fn selector(selector: &Value) -> String {
     let mut parts = Vec::new();
     if let Some(labels) = selector["matchLabels"].as_object() {
         parts.extend(

@@ -11,5 +11,6 @@ mod registry;
 mod rights;
 mod scene;
 mod soak;
+mod stateful;
 mod story;
 mod workload;

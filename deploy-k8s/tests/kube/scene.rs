@@ -52,6 +52,27 @@ impl Scene {
             .unwrap();
     }
 
+    /// Makes a StatefulSet likewise, and says where it is.
+    pub fn stateful(&self, name: &str, image: &str, replicas: u32) -> WorkloadPlace {
+        let labels = json!({ "app": name });
+        let object = json!({
+            "apiVersion": "apps/v1", "kind": "StatefulSet",
+            "metadata": { "name": name },
+            "spec": {
+                "replicas": replicas, "serviceName": name,
+                "selector": { "matchLabels": labels },
+                "template": {
+                    "metadata": { "labels": labels },
+                    "spec": { "containers": [{ "name": "main", "image": image }] },
+                },
+            },
+        });
+        let path = format!("/apis/apps/v1/namespaces/{NAMESPACE}/statefulsets");
+        self.kube.create(&path, &object).unwrap();
+        let workload = format!("statefulset/{name}").parse().unwrap();
+        WorkloadPlace { workload, ..self.place(name) }
+    }
+
     pub fn workload(&self, name: &str) -> Value {
         self.kube.get(&format!("/apis/apps/v1/namespaces/{NAMESPACE}/deployments/{name}")).unwrap()
     }
