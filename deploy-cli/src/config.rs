@@ -6,6 +6,7 @@
 mod amount;
 mod check;
 mod check_section;
+mod cluster_section;
 mod defaults;
 mod duration;
 mod error;
@@ -22,7 +23,10 @@ mod words;
 pub use check_section::{
     CheckFrom, CheckSection, CheckStage, LogSection, NrpeSection, NrpeWarning,
 };
-pub use defaults::{BUILD_TIMEOUT, NOTIFY_TIMEOUT, STEP_TIMEOUT};
+pub use cluster_section::{
+    ClusterSection, HelmSection, ImageSection, LockSection, ValuesSection, WorkloadSection,
+};
+pub use defaults::{BUILD_TIMEOUT, LEASE, NOTIFY_TIMEOUT, ROLLOUT_TIMEOUT, STEP_TIMEOUT};
 pub use duration::{ParseSpanError, Span, short};
 pub use error::ConfigError;
 pub use fetch_section::{FetchBy, FetchSection};

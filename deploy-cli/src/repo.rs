@@ -56,6 +56,13 @@ impl Repo {
         Some(url.trim().to_owned()).filter(|url| !url.is_empty())
     }
 
+    /// Who commits here, as `Name <mail>`, where git was told.
+    pub fn author(&self) -> Option<String> {
+        let of = |key| git(&self.top, &["config", "--get", key]).ok();
+        let (name, mail) = (of("user.name")?, of("user.email")?);
+        Some(format!("{} <{}>", name.trim(), mail.trim()))
+    }
+
     /// The branch that is checked out, if any.
     pub fn branch(&self) -> Option<String> {
         let branch = git(&self.top, &["symbolic-ref", "--short", "HEAD"]).ok()?;

@@ -2,23 +2,32 @@
 
 mod adoption;
 mod checks;
+mod claims;
 mod completion;
 mod examine;
 mod fetch;
 mod groups;
 mod health;
+mod over_k8s;
 mod over_ssh;
+mod phrase;
 mod request;
 mod source;
 mod templates;
+mod values;
 mod variables;
+mod wired;
 
+pub use adoption::{find, identify};
 pub use checks::require_variables;
+pub use claims::FoundClaim;
 pub use examine::Examined;
 pub use groups::{groups, shared_hosts, strategy};
-pub use over_ssh::{FoundClaim, Wired, pipeline};
 pub use request::request;
-pub use source::{lenient_source, scheme, source};
+pub use source::{
+    git_source, is_of_repository, lenient_git_source, lenient_source, scheme, source,
+};
+pub use wired::{Wired, pipeline};
 
 use deploy_core::run::Backend;
 

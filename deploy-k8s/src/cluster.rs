@@ -60,6 +60,14 @@ impl Cluster {
         &self.0.options.name
     }
 
+    /// Whether `options` lead to it by the same means, whatever they call it.
+    pub fn is_reached_by(&self, options: &ClusterOptions) -> bool {
+        let ours = &self.0.options;
+        ours.kubeconfig == options.kubeconfig
+            && ours.context == options.context
+            && ours.identity == options.identity
+    }
+
     /// How it is reached.
     pub(crate) fn options(&self) -> &ClusterOptions {
         &self.0.options

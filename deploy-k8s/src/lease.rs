@@ -5,7 +5,7 @@ mod renewal;
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use deploy_core::backend::{BackendError, ErrorKind, Holder, Scope};
+use deploy_core::backend::{BackendError, Claim, ErrorKind, Holder, Scope};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::{
     api::coordination::v1::{Lease as LeaseObject, LeaseSpec},
@@ -14,6 +14,7 @@ use k8s_openapi::{
 use kube::{Api, api::PostParams};
 
 use crate::{
+    claim,
     cluster::Cluster,
     failure::{self, Effect},
 };
@@ -146,6 +147,38 @@ impl Lease {
         let asked = leases.get_opt(&self.name);
         let there = failure::within(asked, Effect::Asks, scope, &attempted).await?;
         Ok(there.as_ref().and_then(|lease| self.tenant(lease)))
+    }
+
+    /// Who claims by it what it stands for, if anybody, as the engine wants to know it. What nobody renewed in
+    /// time counts as dead.
+    ///
+    /// # Errors
+    /// As any call to the cluster.
+    pub async fn claim(&self, scope: &Scope) -> Result<Option<Claim>, BackendError> {
+        claim::seen(self, scope).await
+    }
+
+    /// Frees it from `claim`, and from no other. Nobody's is free already.
+    ///
+    /// # Errors
+    /// `Conflict` when somebody else has it by now; else as any call to the cluster.
+    pub async fn free(&self, claim: &Claim, scope: &Scope) -> Result<(), BackendError> {
+        let attempted = format!("free the lease {self}");
+        let leases = self.api(scope).await?;
+        let asked = leases.get_opt(&self.name);
+        let there = failure::within(asked, Effect::Asks, scope, &attempted).await?;
+        let Some(mut lease) = there else { return Ok(()) };
+        let Some(tenant) = self.tenant(&lease) else { return Ok(()) };
+        let holder = tenant.holder;
+        let is_same_run = holder.run.as_ref().is_none_or(|run| *run == claim.run);
+        if !is_same_run || holder.since != claim.since {
+            return Err(BackendError::new(ErrorKind::Conflict, attempted)
+                .with_source(format!("{} has it by now", holder.who)));
+        }
+        lease.spec.get_or_insert_default().holder_identity = Some(String::new());
+        let options = PostParams::default();
+        let freeing = leases.replace(&self.name, &options, &lease);
+        failure::within(freeing, Effect::Changes, scope, &attempted).await.map(drop)
     }
 
     async fn api(&self, scope: &Scope) -> Result<Api<LeaseObject>, BackendError> {

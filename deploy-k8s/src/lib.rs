@@ -17,6 +17,7 @@
 
 mod claim;
 mod cluster;
+mod examine;
 mod failure;
 mod git;
 mod helm;

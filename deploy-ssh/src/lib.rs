@@ -7,7 +7,6 @@
 //! - `template`: files of a release that are rendered by environment, group and host.
 //! - `transport`, with `layout`, `state` and `claim`: what lies on a host, and how a version gets
 //!   there, becomes live, and is told to be good.
-//! - `doctor`: what would stop a deploy, found before one; each part examines what it needs.
 //! - `restart`, `check` and `step`: what is done around the switch, and what is asked after it.
 //!   `command`: what a deployer runs on hosts beside all that.
 //!
@@ -20,7 +19,6 @@ mod cache;
 mod check;
 mod claim;
 mod command;
-mod doctor;
 mod git;
 mod layout;
 mod memo;
@@ -46,7 +44,6 @@ pub use check::{
 };
 pub use claim::RunProcess;
 pub use command::{NoCommandError, RemoteCommand, Said};
-pub use doctor::{Examiner, Finding, Grade};
 pub use git::{GitOptions, GitSource};
 pub use layout::{BuildStep, Layout, LayoutError};
 pub use restart::{Method, RestartOptions, ServiceName, ServiceNameError, ServiceRestarter};

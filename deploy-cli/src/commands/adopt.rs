@@ -76,6 +76,7 @@ pub(crate) async fn cmd_adopt(context: &Context, args: &AdoptArgs) -> Result<Exi
     let project = context.project()?;
     let groups = selected(context, &project, &args.only.hosts, wire::groups(&project.loaded)?)?;
     let wired = wire::pipeline(context, &project, true)?;
+    let groups = wired.hosts_of(groups, "`adopt`")?;
     let wish = Wish::begun(Command::Adopt, &args.only, &args.begin);
     let request = wire::request(&project.loaded, Goal::Adopt, groups, args.pace.batch);
     let hold = match args.dry_run {
@@ -119,7 +120,7 @@ async fn act(
     (hold, scene): (Hold, Scene),
     request: &PlanRequest,
 ) -> Result<Exit, CommandError> {
-    let transport = wired.transport();
+    let transport = wired.transport()?;
     let (settled, allow_gap) = (scene.settled, scene.allow_gap);
     let mut given_back = None;
     let step: Arc<dyn Step> = if scene.is_undo {
@@ -131,7 +132,7 @@ async fn act(
         let adoptions = scene.adoptions;
         Arc::new(Adopt { transport, adoptions, settled, allow_gap })
     };
-    wired.pipeline = wired.stepping("adopt", step, TIMEOUT);
+    wired.pipeline = wired.stepping("adopt", step, TIMEOUT)?;
     let going = Going { context, project, wish, wired: &wired, whole: false };
     let exit = rollout::go(going, hold, request).await?;
     if let Some(step) = given_back {

@@ -4,11 +4,11 @@ mod here;
 
 use clap::Args;
 use deploy_core::{
-    backend::{BackendError, ErrorKind},
-    model::{Group, Target},
+    backend::{BackendError, ErrorKind, Finding},
+    model::Group,
     record::Exit,
 };
-use deploy_ssh::{Finding, GitSource};
+use deploy_ssh::GitSource;
 
 use super::selection::selected;
 use crate::{
@@ -54,7 +54,7 @@ async fn examine(context: &Context, args: &DoctorArgs) -> Result<Examination, Co
         Err(error) => return refused(examination, error),
     };
     examination.here(here::state(&project).await);
-    let source = wire::source(&project, false);
+    let source = wire::git_source(&project, false);
     let read = wire::groups(&project.loaded)
         .and_then(|groups| Ok((groups, wire::pipeline(context, &project, false)?)));
     let (groups, wired) = match read {
@@ -91,10 +91,7 @@ async fn on_hosts(
     (wired, groups): (&Wired, &[Group]),
     examination: &mut Examination,
 ) -> Result<(), CommandError> {
-    let all: std::collections::BTreeSet<Target> =
-        groups.iter().flat_map(|group| group.targets.iter().cloned()).collect();
-    let all: Vec<Target> = all.into_iter().collect();
-    examination.here(wired.logins(&all).await);
+    examination.here(wired.logins(groups).await);
     for (target, examined) in wired.examine(project, groups, &context.run_id()).await? {
         let findings = examined.unwrap_or_else(|error| vec![unasked(&error)]);
         examination.host(target, findings);

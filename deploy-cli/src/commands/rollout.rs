@@ -85,7 +85,7 @@ pub(super) async fn go(
         ask: Arc::new(deployer.clone()),
         stop: stop.clone(),
         // The success tag stands for the whole fleet (rule 9), never for some of its hosts.
-        on_complete: whole.then(|| wired.completion()),
+        on_complete: wired.completion().filter(|_| whole),
     });
     let driving = Driving { going, deployer: &deployer, stop: &stop };
     let summary = drive(&driving, begun, request, moved).await;

@@ -68,6 +68,7 @@ pub(crate) async fn cmd_run(context: &Context, args: &RunArgs) -> Result<Exit, C
     let groups = selected(context, &project, &args.only.hosts, wire::groups(&project.loaded)?)?;
     let run = context.run_id();
     let wired = wire::pipeline(context, &project, true)?;
+    let groups = wired.hosts_of(groups, "`run`")?;
     let command = wired.command(args.command.clone()).map_err(CommandError::usage)?;
     let command = Arc::new(command);
 
@@ -91,7 +92,7 @@ pub(crate) async fn cmd_run(context: &Context, args: &RunArgs) -> Result<Exit, C
         .with_observer(context.touched.clone())
         .with_observer(reporter);
     let pipeline =
-        wired.commanding(command, args.timeout.0).with_output(Arc::new(directory.output()));
+        wired.commanding(command, args.timeout.0)?.with_output(Arc::new(directory.output()));
     let mut begun = pipeline.begin(begin);
     let summary = match begun.plan(&request(&project, args, groups)?, Allowances::default()).await {
         Ok(plan) => begun.execute(plan).await,

@@ -47,7 +47,7 @@ pub(crate) async fn cmd_status(context: &Context, args: &StatusArgs) -> Result<E
     let groups = selected(context, &project, &args.only.hosts, groups)?;
     let wired = wire::pipeline(context, &project, false)?;
     let survey = survey::ask(context, &project, &wired, &groups).await?;
-    let services = services(context, &project, &wired, &survey).await;
+    let services = services(context, &project, &wired, (&groups, &survey)).await;
     wired.close().await;
     let silent = survey.answers.values().filter(|answer| answer.is_err()).count();
     if context.global.json {
@@ -64,22 +64,24 @@ pub(crate) async fn cmd_status(context: &Context, args: &StatusArgs) -> Result<E
     Ok(if silent > 0 { Exit::Incomplete } else { Exit::Complete })
 }
 
-/// Asks the hosts that answered whether their services are up. A restart by a command without a
-/// service names nothing that could be asked for.
+/// Asks the hosts that answered whether their services are up.
 async fn services(
     context: &Context,
     project: &Project,
     wired: &Wired,
-    survey: &Survey,
+    (groups, survey): (&[Group], &Survey),
 ) -> Services {
     let Some(section) = &project.loaded.config.restart else { return Services::new() };
     let named: Vec<&String> = section.service.iter().chain(&section.services).collect();
-    let answered = survey.answers.iter().filter(|(_, answer)| answer.is_ok());
-    let targets: Vec<Target> = answered.map(|(target, _)| target.clone()).collect();
-    if named.is_empty() || named.len() != wired.backend.restarters.len() {
+    let mut answered = groups.to_vec();
+    let is_heard = |target: &Target| survey.answers.get(target).is_some_and(Result::is_ok);
+    answered.iter_mut().for_each(|group| group.targets.retain(is_heard));
+    if named.is_empty() {
         return Services::new();
     }
-    let asked = wired.services(targets, &context.run_id(), &project.who).await;
+    let mut asked = wired.services(&answered, &context.run_id(), &project.who).await;
+    // A restart by a command without a service, and a cluster, name nothing that could be asked for.
+    asked.retain(|_, answers| answers.len() == named.len());
     let told = |answers: Vec<Result<Instance, BackendError>>| {
         let up = answers.into_iter().map(|answer| answer.ok().map(|instance| instance.active));
         named.iter().map(|name| (*name).clone()).zip(up).collect()

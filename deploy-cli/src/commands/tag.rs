@@ -41,7 +41,7 @@ pub struct TagArgs {
 pub(crate) async fn cmd_tag(context: &Context, args: &TagArgs) -> Result<Exit, CommandError> {
     let project = context.project()?;
     let part = part(args, project.loaded.config.version.scheme)?;
-    let source = wire::source(&project, args.allow_dirty);
+    let source = wire::git_source(&project, args.allow_dirty);
     let today = jiff::Zoned::now().date();
     let name = source.next_tag(today, part).await?;
     let message = match &args.message {

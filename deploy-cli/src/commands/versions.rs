@@ -3,11 +3,7 @@
 use std::collections::BTreeMap;
 
 use clap::Args;
-use deploy_core::{
-    backend::{Listed, VersionSource},
-    model::VersionId,
-    record::Exit,
-};
+use deploy_core::{backend::Listed, model::VersionId, record::Exit};
 
 use crate::{
     args::from_one,
@@ -40,7 +36,7 @@ pub(crate) async fn cmd_versions(
     args: &VersionsArgs,
 ) -> Result<Exit, CommandError> {
     let project = context.project()?;
-    let source = wire::lenient_source(&project);
+    let source = wire::lenient_source(&project)?;
     let listed = source.list(args.number).await?;
     let mut live: BTreeMap<VersionId, usize> = BTreeMap::new();
     let mut silent = 0;

@@ -1,21 +1,20 @@
 //! What types cannot say: exactly one kind of check, names told apart, hosts named once.
 
 mod checks;
+mod clusters;
 mod templates;
 
 use std::{collections::BTreeSet, path::Path};
 
 use super::{
-    Config, FetchBy, GroupSection, RestartMethod, RestartSection, SchemeName, StepStage,
-    error::Told,
+    Config, FetchBy, GroupSection, RestartMethod, RestartSection, SchemeName, StepSection,
+    StepStage, error::Told,
 };
 use crate::hosts;
 
 /// Refuses what would fail later, or mean something else than it seems to.
 pub(super) fn check(config: &Config) -> Result<(), Told> {
-    if !config.layout.path.is_absolute() {
-        return Err(told(["layout", "path"], "must be an absolute path on the hosts"));
-    }
+    check_layout(config)?;
     check_plain(config)?;
     check_fetch(config)?;
     if let Some(restart) = &config.restart {
@@ -28,15 +27,18 @@ pub(super) fn check(config: &Config) -> Result<(), Told> {
     for (index, group) in config.group.iter().enumerate() {
         check_group(index, group)?;
     }
+    clusters::check(config)?;
     checks::check_nrpe(&config.nrpe)?;
     unique("check", config.check.iter().map(|check| check.name.as_str()))?;
     for (index, check) in config.check.iter().enumerate() {
-        checks::check(index, check)?;
+        let kind = checks::check(index, check)?;
+        clusters::check_kind(config, index, (check, kind))?;
         known_group(config, "check", index, check.group.as_ref().map(AsRef::as_ref))?;
     }
     unique("step", config.step.iter().map(|step| step.name.as_str()))?;
     for (index, step) in config.step.iter().enumerate() {
         known_group(config, "step", index, step.group.as_ref().map(AsRef::as_ref))?;
+        check_step_place(config, index, step)?;
         if step.command.trim().is_empty() {
             return Err(told_at("step", index, "command", "is empty"));
         }
@@ -49,6 +51,18 @@ pub(super) fn check(config: &Config) -> Result<(), Told> {
         }
     }
     templates::check(config)
+}
+
+/// Hosts need a place for releases.
+fn check_layout(config: &Config) -> Result<(), Told> {
+    let has_hosts = config.group.iter().any(|group| group.clusters.is_empty());
+    match &config.layout {
+        Some(layout) if !layout.path.is_absolute() => {
+            Err(told(["layout", "path"], "must be an absolute path on the hosts"))
+        }
+        None if has_hosts => Err(told([], "the key `layout` is missing")),
+        _ => Ok(()),
+    }
 }
 
 /// What would quietly mean something else: an empty text (which is what an unset variable leaves)
@@ -65,7 +79,10 @@ fn check_plain(config: &Config) -> Result<(), Told> {
         (&["ssh", "user"], config.ssh.user.as_deref()),
         (&["version", "branch"], config.version.branch.as_deref()),
         (&["version", "remote"], config.version.remote.as_deref()),
-        (&["layout", "service_user"], config.layout.service_user.as_deref()),
+        (
+            &["layout", "service_user"],
+            config.layout.as_ref().and_then(|layout| layout.service_user.as_deref()),
+        ),
         // An empty command succeeds, whatever it was to do.
         (&["restart", "command"], restart),
         (&["notify", "command"], config.notify.as_ref().map(|notify| notify.command.as_str())),
@@ -76,7 +93,11 @@ fn check_plain(config: &Config) -> Result<(), Told> {
         }
     }
     if config.version.prefix.is_some() && config.version.scheme == SchemeName::Any {
-        return Err(told(["version", "prefix"], "goes with scheme = \"date\" or \"semver\" only"));
+        let problem = "goes with scheme = \"date\", \"semver\" or \"timestamp\" only";
+        return Err(told(["version", "prefix"], problem));
+    }
+    if config.version.suffix.is_some() && config.version.scheme != SchemeName::Timestamp {
+        return Err(told(["version", "suffix"], "goes with scheme = \"timestamp\" only"));
     }
     if config.run.attempts == Some(0) {
         return Err(told(["run", "attempts"], "the first attempt counts: give a number from 1"));
@@ -154,8 +175,9 @@ fn check_group(index: usize, group: &GroupSection) -> Result<(), Told> {
     if group.interval.is_some() && group.soak.is_none() {
         return Err(told_at("group", index, "interval", "goes with `soak` only"));
     }
-    if group.hosts.is_empty() && group.hosts_file.is_none() {
-        let problem = format!("group {} has no hosts: give `hosts` or `hosts_file`", group.name);
+    if group.hosts.is_empty() && group.hosts_file.is_none() && group.clusters.is_empty() {
+        let problem =
+            format!("group {} has no hosts: give `hosts`, `hosts_file` or `clusters`", group.name);
         return Err(told(["group", &index.to_string()], problem));
     }
     let mut seen = BTreeSet::new();
@@ -169,6 +191,17 @@ fn check_group(index: usize, group: &GroupSection) -> Result<(), Told> {
         }
     }
     Ok(())
+}
+
+/// Steps are commands of hosts.
+fn check_step_place(config: &Config, index: usize, step: &StepSection) -> Result<(), Told> {
+    let meant = |group: &&GroupSection| step.group.as_ref().is_none_or(|name| group.name == *name);
+    if config.group.iter().filter(meant).any(|group| group.clusters.is_empty()) {
+        return Ok(());
+    }
+    let problem = "a step runs on hosts, and there is none here: in a cluster, a Job of the chart \
+                   (a hook of helm) does it";
+    Err(told_at("step", index, "command", problem))
 }
 
 fn known_group(

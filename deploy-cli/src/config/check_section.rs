@@ -28,6 +28,10 @@ pub struct CheckSection {
     pub nrpe: Option<String>,
     /// A log that must say something, or must not.
     pub log: Option<LogSection>,
+    /// That a cluster has come to run the version, all of it.
+    pub rollout: Option<bool>,
+    /// The Prometheus server that `query` is asked of.
+    pub prometheus: Option<String>,
     /// After which stage it is asked.
     #[serde(default)]
     pub stage: CheckStage,
@@ -68,6 +72,10 @@ pub struct CheckSection {
     pub args: Vec<String>,
     /// What a warning of `nrpe` counts as.
     pub warning: Option<NrpeWarning>,
+    /// What `prometheus` is asked.
+    pub query: Option<String>,
+    /// What each value of the answer must be: `< 0.05`.
+    pub threshold: Option<String>,
 }
 
 /// What a warning of a command that NRPE knows counts as.

@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use super::{
     CheckFrom, CheckStage, FetchBy, LayoutSection, NrpeWarning, Pause, RestartMethod, SchemeName,
-    duration::short,
+    cluster_section::kept, duration::short,
 };
 
 /// How long a step of the app's own may take.
@@ -25,6 +25,12 @@ pub const BUILD_TIMEOUT: Duration = Duration::from_secs(1800);
 
 /// How long the command of `[notify]` may take.
 pub const NOTIFY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a lock or claim in a cluster outlives a deployer that died unseen.
+pub const LEASE: Duration = Duration::from_secs(60);
+
+/// How long a cluster may take to come to run a version, unless a check of one's own says so.
+pub const ROLLOUT_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// A key, and the value that holds where it is not set.
 pub(super) struct Unset {
@@ -48,7 +54,7 @@ pub(super) enum With {
 
 /// All keys that have a default of their own.
 pub(super) fn all() -> Vec<Unset> {
-    [top(), hosts(), groups(), checks(), run()].into_iter().flatten().collect()
+    [top(), hosts(), clusters(), groups(), checks(), run()].into_iter().flatten().collect()
 }
 
 fn unset(
@@ -85,6 +91,15 @@ fn hosts() -> Vec<Unset> {
         unset(&["layout"], "shared", [(); 0], With::Always),
         unset(&["restart"], "method", RestartMethod::default(), With::Always),
         unset(&["restart"], "sudo", false, With::Always),
+    ]
+}
+
+fn clusters() -> Vec<Unset> {
+    vec![
+        unset(&["helm"], "values", [(); 0], With::Always),
+        unset(&["helm"], "keep", kept(), With::Always),
+        unset(&["workload"], "keep", kept(), With::Always),
+        unset(&["lock"], "lease", short(LEASE), With::Always),
     ]
 }
 
@@ -150,7 +165,7 @@ pub(super) fn filled(set: &Dict) -> Dict {
 
 /// Tables without which something is not done at all; all others are there even if nobody wrote
 /// them.
-const OPTIONAL: [&str; 2] = ["restart", "notify"];
+const OPTIONAL: [&str; 7] = ["restart", "notify", "layout", "image", "helm", "workload", "values"];
 
 fn fill(values: &mut Dict, table: &[&str], unset: &Unset) {
     let Some((first, rest)) = table.split_first() else {

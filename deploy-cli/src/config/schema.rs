@@ -13,6 +13,9 @@ use serde::{Deserialize, Serialize};
 use super::{
     amount,
     check_section::{CheckSection, NrpeSection},
+    cluster_section::{
+        ClusterSection, HelmSection, ImageSection, LockSection, ValuesSection, WorkloadSection,
+    },
     duration::Span,
     fetch_section::{self, FetchSection},
     template_section::TemplateSection,
@@ -51,7 +54,21 @@ pub struct Config {
     #[schemars(schema_with = "fetch_section::schema")]
     pub fetch: FetchSection,
     /// Where a release lies on a host.
-    pub layout: LayoutSection,
+    pub layout: Option<LayoutSection>,
+    /// The image that clusters run.
+    pub image: Option<ImageSection>,
+    /// The clusters, by name.
+    #[serde(default)]
+    pub cluster: BTreeMap<String, ClusterSection>,
+    /// The chart that brings it there.
+    pub helm: Option<HelmSection>,
+    /// What runs it, where there is no chart.
+    pub workload: Option<WorkloadSection>,
+    /// The repository that names what runs where.
+    pub values: Option<ValuesSection>,
+    /// Who keeps the lock.
+    #[serde(default)]
+    pub lock: LockSection,
     /// How the service is made to use it.
     pub restart: Option<RestartSection>,
     /// The groups, in order.
@@ -95,6 +112,8 @@ pub struct VersionSection {
     pub scheme: SchemeName,
     /// What stands before the day or the number of a tag.
     pub prefix: Option<String>,
+    /// What stands behind the timestamp of a tag.
+    pub suffix: Option<String>,
     /// The branch a version must be on.
     pub branch: Option<String>,
     /// The remote that tags are pushed to, and whose branch is meant.
@@ -109,6 +128,8 @@ pub enum SchemeName {
     Date,
     /// `v1.4.2`
     Semver,
+    /// `2024-06-10-123456-production`
+    Timestamp,
     /// Any tag, by when it was made.
     #[default]
     Any,
@@ -206,6 +227,9 @@ pub struct GroupSection {
     pub hosts: Vec<String>,
     /// A file with one host a line, beside the configuration.
     pub hosts_file: Option<PathBuf>,
+    /// Its clusters, each by the name of its `[cluster.NAME]`, in place of hosts.
+    #[serde(default)]
+    pub clusters: Vec<String>,
     /// Whether it proves a version for the others.
     #[serde(default)]
     pub canary: bool,

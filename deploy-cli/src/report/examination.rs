@@ -2,8 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use deploy_core::{model::Target, record::Exit};
-use deploy_ssh::{Finding, Grade};
+use deploy_core::{
+    backend::{Finding, Grade},
+    model::Target,
+    record::Exit,
+};
 
 use super::{escape_json, names};
 use crate::{display, ui::Ui};

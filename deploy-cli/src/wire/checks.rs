@@ -1,29 +1,66 @@
 //! From `[[check]]` to what asks hosts for their health.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use deploy_core::{backend::Checker, model::GroupName, plan::CheckPolicy, run::OwnedCheck};
+use deploy_k8s::{PrometheusCheck, PrometheusOptions, ThresholdError};
 use deploy_ssh::{
     Authorities, CheckUrl, CommandCheck, HttpCheck, HttpExpectation, HttpFrom, HttpHeader,
     HttpRequest, JsonPlace, LogCheck, LogSource, LogWish, NrpeCheck, NrpeCommand, Pattern,
-    PortCheck, ScriptCheck, ServiceCheck, ServiceName,
+    PortCheck, ScriptCheck, ServiceCheck, ServiceName, session::Sessions,
 };
 
 use super::health::Hosts;
 use crate::{
-    config::{CheckFrom, CheckSection, HeaderPart, Loaded, LogSection, NrpeWarning, header_parts},
+    config::{
+        CheckFrom, CheckSection, HeaderPart, Loaded, LogSection, NrpeWarning, ROLLOUT_TIMEOUT,
+        header_parts,
+    },
     error::CommandError,
 };
 
-/// What is checked, in order.
+/// What hosts are checked for, in order.
 pub(super) fn checks(loaded: &Loaded, hosts: &Hosts) -> Result<Vec<OwnedCheck>, CommandError> {
-    let sections = loaded.config.check.iter().enumerate();
-    sections
-        .map(|(index, section)| {
-            let written = Written { loaded, hosts, index: index.to_string(), section };
-            Ok(OwnedCheck { policy: policy(section), checker: written.checker()? })
-        })
+    let of_hosts = written(loaded, &hosts.sessions).filter(|it| it.section.rollout.is_none());
+    of_hosts
+        .map(|it| Ok(OwnedCheck { policy: policy(it.section), checker: it.checker(hosts)? }))
         .collect()
+}
+
+/// What clusters are checked for, in order: first of all, unless it stands elsewhere, that they have come
+/// to run the version, by `rollout`.
+pub(super) fn cluster_checks(
+    loaded: &Loaded,
+    sessions: &Sessions,
+    rollout: &Arc<dyn Checker>,
+) -> Result<Vec<OwnedCheck>, CommandError> {
+    let mut checks = Vec::new();
+    for it in written(loaded, sessions) {
+        let checker = match (&it.section.rollout, &it.section.http, &it.section.prometheus) {
+            (Some(_), ..) => Arc::clone(rollout),
+            (_, Some(url), _) => Arc::new(HttpCheck { from: HttpFrom::Deployer, ..it.http(url)? }),
+            (.., Some(url)) => Arc::new(it.prometheus(url)?),
+            _ => continue,
+        };
+        checks.push(OwnedCheck { policy: policy(it.section), checker });
+    }
+    if loaded.config.check.iter().all(|check| check.rollout.is_none()) {
+        let mut policy = CheckPolicy::new("rollout");
+        policy.timeout = ROLLOUT_TIMEOUT;
+        checks.insert(0, OwnedCheck { policy, checker: Arc::clone(rollout) });
+    }
+    Ok(checks)
+}
+
+/// Each `[[check]]`.
+fn written<'a>(loaded: &'a Loaded, sessions: &'a Sessions) -> impl Iterator<Item = Written<'a>> {
+    let sections = loaded.config.check.iter().enumerate();
+    sections.map(move |(index, section)| Written {
+        loaded,
+        sessions,
+        index: index.to_string(),
+        section,
+    })
 }
 
 /// The HTTP checks, each with the group that it is only about.
@@ -32,10 +69,9 @@ pub(super) fn http_checks(
     hosts: &Hosts,
 ) -> Result<Vec<(Option<GroupName>, HttpCheck)>, CommandError> {
     let mut checks = Vec::new();
-    for (index, section) in loaded.config.check.iter().enumerate() {
-        if let Some(url) = &section.http {
-            let written = Written { loaded, hosts, index: index.to_string(), section };
-            checks.push((section.group.clone(), written.http(url)?));
+    for it in written(loaded, &hosts.sessions) {
+        if let Some(url) = &it.section.http {
+            checks.push((it.section.group.clone(), it.http(url)?));
         }
     }
     Ok(checks)
@@ -79,7 +115,7 @@ fn policy(section: &CheckSection) -> CheckPolicy {
 /// One `[[check]]`, and what its checker needs beside it.
 struct Written<'a> {
     loaded: &'a Loaded,
-    hosts: &'a Hosts,
+    sessions: &'a Sessions,
     index: String,
     section: &'a CheckSection,
 }
@@ -91,10 +127,9 @@ impl Written<'_> {
         self.loaded.refuse(&key, problem.to_string()).into()
     }
 
-    fn checker(&self) -> Result<Arc<dyn Checker>, CommandError> {
+    fn checker(&self, hosts: &Hosts) -> Result<Arc<dyn Checker>, CommandError> {
         let section = self.section;
-        let (sessions, surroundings) =
-            (self.hosts.sessions.clone(), self.hosts.surroundings.clone());
+        let (sessions, surroundings) = (hosts.sessions.clone(), hosts.surroundings.clone());
         if let Some(port) = section.port {
             return Ok(Arc::new(PortCheck::new(sessions, port)));
         }
@@ -109,7 +144,10 @@ impl Written<'_> {
             return Ok(Arc::new(check.map_err(|error| self.refuse(&["script"], &error))?));
         }
         if let Some(name) = &section.nrpe {
-            return Ok(Arc::new(self.nrpe(name)?));
+            return Ok(Arc::new(self.nrpe(name, hosts)?));
+        }
+        if let Some(url) = &section.prometheus {
+            return Ok(Arc::new(self.prometheus(url)?));
         }
         if let Some(log) = &section.log {
             return Ok(Arc::new(self.log(log)?));
@@ -130,7 +168,7 @@ impl Written<'_> {
 
     fn http(&self, url: &str) -> Result<HttpCheck, CommandError> {
         let url = CheckUrl::new(url).map_err(|error| self.refuse(&["http"], &error))?;
-        let mut check = HttpCheck::new(self.hosts.sessions.clone(), url);
+        let mut check = HttpCheck::new(self.sessions.clone(), url);
         check.request = self.request()?;
         check.expected = self.expectation()?;
         check.from = match self.section.from {
@@ -138,6 +176,21 @@ impl Written<'_> {
             Some(CheckFrom::Host) | None => HttpFrom::Host,
         };
         Ok(check)
+    }
+
+    fn prometheus(&self, url: &str) -> Result<PrometheusCheck, CommandError> {
+        let section = self.section;
+        let threshold = section.threshold.as_deref().unwrap_or_default();
+        let threshold = threshold.parse().map_err(|error: ThresholdError| {
+            self.refuse(&["threshold"], &error)
+        })?;
+        let mut headers = BTreeMap::new();
+        for (name, value) in &section.headers {
+            headers.insert(name.clone(), self.header_text(name, value)?.0);
+        }
+        let (url, query) = (url.to_owned(), section.query.clone().unwrap_or_default());
+        let options = PrometheusOptions { url, query, threshold, headers };
+        Ok(PrometheusCheck::new(options)?)
     }
 
     fn request(&self) -> Result<HttpRequest, CommandError> {
@@ -166,6 +219,18 @@ impl Written<'_> {
     /// A header; what a variable holds is kept secret. One that is not set is refused where it is
     /// needed, by [`require_variables`].
     fn header(&self, name: &str, value: &str) -> Result<HttpHeader, CommandError> {
+        let (whole, secrets) = self.header_text(name, value)?;
+        let header = HttpHeader::new(name, whole)
+            .map_err(|error| self.refuse(&["headers", name], &error))?;
+        Ok(secrets.into_iter().fold(header, HttpHeader::hiding))
+    }
+
+    /// What a header says, and what of that is secret.
+    fn header_text(
+        &self,
+        name: &str,
+        value: &str,
+    ) -> Result<(String, Vec<String>), CommandError> {
         let refused = |error: &dyn std::fmt::Display| self.refuse(&["headers", name], error);
         let (mut whole, mut secrets) = (String::new(), Vec::new());
         for part in header_parts(value).map_err(|error| refused(&error))? {
@@ -178,8 +243,7 @@ impl Written<'_> {
                 }
             }
         }
-        let header = HttpHeader::new(name, whole).map_err(|error| refused(&error))?;
-        Ok(secrets.into_iter().fold(header, HttpHeader::hiding))
+        Ok((whole, secrets))
     }
 
     fn expectation(&self) -> Result<HttpExpectation, CommandError> {
@@ -195,13 +259,12 @@ impl Written<'_> {
         Ok(HttpExpectation { status, body, body_matches, json })
     }
 
-    fn nrpe(&self, name: &str) -> Result<NrpeCheck, CommandError> {
+    fn nrpe(&self, name: &str, hosts: &Hosts) -> Result<NrpeCheck, CommandError> {
         let section = self.section;
         let command = NrpeCommand::new(name, section.args.clone());
         let key = if section.args.is_empty() { "nrpe" } else { "args" };
         let command = command.map_err(|error| self.refuse(&[key], &error))?;
-        let (sessions, surroundings) =
-            (self.hosts.sessions.clone(), self.hosts.surroundings.clone());
+        let (sessions, surroundings) = (hosts.sessions.clone(), hosts.surroundings.clone());
         let mut check = NrpeCheck::new(sessions, surroundings, command);
         if let Some(paths) = &self.loaded.config.nrpe.paths {
             check = check.paths(paths.clone());
@@ -229,6 +292,6 @@ impl Written<'_> {
             }
         };
         let watch = log.watch.map_or(Duration::ZERO, |span| span.0);
-        Ok(LogCheck { sessions: self.hosts.sessions.clone(), source, wish, watch })
+        Ok(LogCheck { sessions: self.sessions.clone(), source, wish, watch })
     }
 }

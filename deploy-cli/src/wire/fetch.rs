@@ -2,7 +2,7 @@
 
 use deploy_ssh::{ArchiveOptions, FetchMethod, PullUrl, PullUrlError};
 
-use super::source;
+use super::git_source;
 use crate::{
     config::{BUILD_TIMEOUT, FetchBy},
     context::Project,
@@ -29,7 +29,7 @@ fn pull_url(project: &Project) -> Result<PullUrl, CommandError> {
         let refuse = |error: PullUrlError| loaded.refuse(&["fetch", "url"], error.to_string());
         return PullUrl::new(url.as_str()).map_err(|error| refuse(error).into());
     }
-    let source = source(project, false);
+    let source = git_source(project, false);
     let remote = &source.options().remote;
     let missing =
         format!("needs `url`: the remote {remote} says not where the hosts could pull from");

@@ -36,6 +36,9 @@ fn group(loaded: &Loaded, index: usize, section: &GroupSection) -> Result<Group,
             CommandError::because(place, error)
         })?);
     }
+    for cluster in &section.clusters {
+        targets.push(Target::new(cluster.as_str()).map_err(|e| refuse("clusters", e.to_string()))?);
+    }
     if targets.is_empty() {
         return Err(refuse("hosts_file", format!("group {} has no hosts", section.name)).into());
     }

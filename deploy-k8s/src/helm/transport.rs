@@ -100,6 +100,11 @@ impl HelmTransport {
         self
     }
 
+    /// The lease by which a run claims `target`, where that is one of the places.
+    pub fn claim_on(&self, target: &Target) -> Option<Lease> {
+        self.places.get(target).map(|place| self.lease(place))
+    }
+
     pub(super) fn place(&self, target: &Target) -> Result<&HelmPlace, BackendError> {
         self.places.get(target).ok_or_else(|| {
             BackendError::new(ErrorKind::NotFound, format!("find {target}"))

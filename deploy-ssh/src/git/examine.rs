@@ -2,10 +2,9 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use deploy_core::backend::BackendError;
+use deploy_core::backend::{BackendError, Finding};
 
 use super::{GitSource, admit, command::Git, names, tags};
-use crate::doctor::Finding;
 
 /// The oldest git that is known to do on the deployer's machine.
 const OLDEST: (u32, u32) = (2, 31);

@@ -4,15 +4,12 @@ mod sudo;
 
 use async_trait::async_trait;
 use deploy_core::{
-    backend::{BackendError, ErrorKind, Scope},
+    backend::{BackendError, ErrorKind, Examiner, Finding, Scope},
     model::Target,
 };
 
 use super::{Method, ServiceRestarter};
-use crate::{
-    doctor::{Examiner, Finding},
-    session::Script,
-};
+use crate::session::Script;
 use sudo::Rules;
 
 const RIGHTS: &str = on_unit!("restart/rights.sh");
@@ -210,7 +207,7 @@ impl Examiner for ServiceRestarter {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::doctor::Grade;
+    use deploy_core::backend::Grade;
 
     #[test]
     fn a_missing_unit_and_missing_lines_are_problems_with_the_line_to_add() {

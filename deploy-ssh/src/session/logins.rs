@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use deploy_core::model::Target;
+use deploy_core::{backend::Finding, model::Target};
 use tokio::process::Command;
 
 use super::{
@@ -16,7 +16,6 @@ use super::{
     sessions::Sessions,
     ssh_config::{Agent, HostConfig},
 };
-use crate::doctor::Finding;
 
 /// How many hosts a finding names.
 const NAMED: usize = 3;
@@ -218,7 +217,7 @@ fn ask(agent: &Agent) -> Asked {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::doctor::Grade;
+    use deploy_core::backend::Grade;
 
     fn config(file: &Path) -> HostConfig {
         HostConfig {

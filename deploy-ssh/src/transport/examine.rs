@@ -10,14 +10,13 @@ use std::{
 
 use async_trait::async_trait;
 use deploy_core::{
-    backend::{BackendError, ErrorKind, Scope, Standing},
+    backend::{BackendError, ErrorKind, Examiner, Finding, Scope, Standing},
     model::Target,
 };
 use tokio::time::Instant;
 
 use super::{SshTransport, report::Report};
 use crate::{
-    doctor::{Examiner, Finding},
     git::command::Git,
     session::{OnStdinEnd, Script},
 };
@@ -240,7 +239,7 @@ fn clock(told: Option<i64>, before: i64, after: i64) -> Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::doctor::Grade;
+    use deploy_core::backend::Grade;
 
     #[test]
     fn the_time_that_the_question_took_is_no_skew() {

@@ -52,7 +52,8 @@ impl Scene {
         let targets: BTreeSet<Target> =
             request.groups.iter().flat_map(|group| group.targets.iter().cloned()).collect();
         let run = context.run_id();
-        let layout = wired.transport().layout().clone();
+        let transport = wired.transport()?;
+        let layout = transport.layout().clone();
         let mut scene = Self {
             is_undo: args.undo,
             allow_gap: args.allow_gap,
@@ -67,7 +68,7 @@ impl Scene {
             exceeded: None,
         };
         let mut whole = Vec::new();
-        for (target, found) in wired.find(targets, &run, &project.who).await {
+        for (target, found) in wire::find(&transport, targets, &run, &project.who).await {
             let found = match found {
                 Ok(found) => found,
                 Err(error) => {
@@ -108,7 +109,9 @@ impl Scene {
             let commit = found.revision.as_ref().and_then(|revision| commits.get(revision));
             (target, found, commit.cloned())
         });
-        for (target, identified) in wired.identify(asked.collect(), run, &project.who).await {
+        for (target, identified) in
+            wire::identify(&wired.transport()?, asked.collect(), run, &project.who).await
+        {
             match identified {
                 Ok((found, identity)) => {
                     self.adoptions.insert(target, Adoption::new(found, identity)?);
@@ -164,7 +167,7 @@ async fn commits(
 ) -> Result<BTreeMap<String, Version>, CommandError> {
     let named: BTreeSet<&String> =
         found.iter().filter_map(|(_, found)| found.revision.as_ref()).collect();
-    let source = wire::lenient_source(project);
+    let source = wire::lenient_git_source(project);
     let mut commits = BTreeMap::new();
     for revision in named {
         // A commit that the repository does not have is no error: it is told as a version of its own.

@@ -1,7 +1,6 @@
 //! Which version the hosts are brought to, and why.
 
 use deploy_core::{
-    backend::VersionSource,
     model::{Version, VersionRef},
     plan::{ServedWell, Survey},
     record::{Current, NoCurrentError},
@@ -42,7 +41,7 @@ impl Choice {
         }
         // It may be long ago that it was deployed.
         let id = VersionRef::Named(choice.version.id.to_string());
-        wire::lenient_source(project).resolve(&id).await?;
+        wire::lenient_source(project)?.resolve(&id).await?;
         Ok(choice)
     }
 
@@ -55,7 +54,7 @@ impl Choice {
             let why = format!("asked for; {} serve it", share(by, served));
             return Ok(Self { version: by.version.clone(), why });
         }
-        let version = wire::lenient_source(project).resolve(wanted).await?;
+        let version = wire::lenient_source(project)?.resolve(wanted).await?;
         let Some(by) = served.iter().find(|served| served.version.id == version.id) else {
             let options = &project.options;
             let named = exact(&version, &wire::scheme(&project.loaded.config.version));

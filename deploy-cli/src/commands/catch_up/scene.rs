@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use deploy_core::{
-    backend::{Relation, VersionSource},
+    backend::Relation,
     model::{Group, Target, Version, VersionId},
     plan::Survey,
     record::Failure,
@@ -125,7 +125,7 @@ async fn ahead(
         let of = served.entry(release.version.id.clone());
         of.or_insert_with(|| (release.version.clone(), Vec::new())).1.push(target.clone());
     }
-    let source = wire::lenient_source(project);
+    let source = wire::lenient_source(project)?;
     let mut ahead = BTreeMap::new();
     for (id, served) in served {
         let relation = source.changes(&id, &version.id).await?.relation;

@@ -57,7 +57,7 @@ async fn usable(context: &Context) -> Result<(), CommandError> {
     wired.renderable()?;
     // The templates that belong to this configuration are those of the last commit.
     let head = VersionRef::Named("HEAD".to_owned());
-    match wire::lenient_source(&project).resolve(&head).await {
+    match wire::lenient_git_source(&project).resolve(&head).await {
         Ok(version) => wired.render(&version, &groups).await,
         // Before the first commit there is nothing to render.
         Err(_) => Ok(()),

@@ -3,10 +3,9 @@
 use std::path::Path;
 
 use deploy_core::{
-    backend::VersionSource,
+    backend::Finding,
     model::{Group, VersionRef},
 };
-use deploy_ssh::Finding;
 use nix::unistd::{AccessFlags, access};
 
 use crate::{
@@ -102,7 +101,7 @@ pub(super) async fn templates(
     if project.loaded.config.template.is_empty() || wired.unrendered().is_some() {
         return None;
     }
-    let source = wire::lenient_source(project);
+    let source = wire::lenient_source(project).ok()?;
     let version = match source.resolve(&VersionRef::Latest).await {
         Ok(version) => version,
         // That there is none is told of the repository.
@@ -125,7 +124,7 @@ pub(super) fn of_error(about: &'static str, error: &CommandError) -> Finding {
 
 #[cfg(test)]
 mod tests {
-    use deploy_ssh::Grade;
+    use deploy_core::backend::Grade;
 
     use super::*;
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use deploy_core::{
-    backend::{BackendError, ErrorKind, VersionSource},
+    backend::{BackendError, ErrorKind},
     model::VersionRef,
     plan::{Difference, Direction},
     record::Command,
@@ -102,7 +102,7 @@ impl Applied {
         let Some(version) = &self.file.asked.version else { return Ok(None) };
         let Some(name) = &version.name else { return Ok(None) };
         let asked = VersionRef::Named(name.clone());
-        let is = match wire::lenient_source(project).resolve(&asked).await {
+        let is = match wire::lenient_source(project)?.resolve(&asked).await {
             Ok(now) if now.id == version.id => return Ok(None),
             Ok(now) => now.id.short().to_owned(),
             Err(error) if error.kind() == ErrorKind::NotFound => "not here any more".to_owned(),

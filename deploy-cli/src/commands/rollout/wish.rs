@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use deploy_core::{
-    backend::{BackendError, ErrorKind, VersionSource},
+    backend::{BackendError, ErrorKind},
     model::{Group, Version, VersionRef},
     plan::{BatchSize, Goal, PlanRequest},
     record::Command,
@@ -191,8 +191,8 @@ fn perhaps_environment(project: &Project, wish: &Wish, error: BackendError) -> C
 /// The exact version, if one is wished for. The way back is never refused (rule 8).
 async fn resolved(project: &Project, wish: &Wish) -> Result<Option<Version>, BackendError> {
     let source = match wish.command {
-        Command::Rollback => wire::lenient_source(project),
-        _ => wire::source(project, wish.allow_dirty),
+        Command::Rollback => wire::lenient_source(project)?,
+        _ => wire::source(project, wish.allow_dirty)?,
     };
     let Some(applied) = &wish.applied else {
         let Some(wanted) = &wish.version else { return Ok(None) };
@@ -204,10 +204,14 @@ async fn resolved(project: &Project, wish: &Wish) -> Result<Option<Version>, Bac
         Ok(_) => Ok(Some(version.clone())),
         Err(error) if error.kind() == ErrorKind::NotFound => {
             let gone = format!("apply the saved plan of {version}");
-            let why = format!("the commit {} is not in this repository", version.id.short());
-            Err(BackendError::new(ErrorKind::NotFound, gone)
-                .with_source(why)
-                .with_hint("`git fetch` brings it, where it was not taken away"))
+            let id = version.id.short();
+            let missing = BackendError::new(ErrorKind::NotFound, gone);
+            Err(match wire::is_of_repository(&project.loaded) {
+                true => missing
+                    .with_source(format!("the commit {id} is not in this repository"))
+                    .with_hint("`git fetch` brings it, where it was not taken away"),
+                false => missing.with_source(format!("the image {id} is not in the registry")),
+            })
         }
         Err(error) => Err(error),
     }

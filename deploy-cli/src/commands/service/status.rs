@@ -38,7 +38,8 @@ pub(super) async fn show(context: &Context, hosts: &[String]) -> Result<Exit, Co
     let project = context.project()?;
     let groups = selected(context, &project, hosts, wire::groups(&project.loaded)?)?;
     let wired = wire::pipeline(context, &project, false)?;
-    if wired.backend.operators.is_empty() {
+    let mut backends = groups.iter().map(|group| wired.backend(&group.name));
+    if backends.all(|backend| backend.is_ok_and(|backend| backend.operators.is_empty())) {
         return Err(CommandError::refused("there is no service to ask for")
             .hint("name the service in [restart]"));
     }
@@ -49,9 +50,8 @@ pub(super) async fn show(context: &Context, hosts: &[String]) -> Result<Exit, Co
             CommandError::refused(problem).hint("name it there, as `service`, beside the command")
         );
     }
-    let targets: BTreeSet<Target> = groups.iter().flat_map(|g| g.targets.clone()).collect();
     let run = context.run_id();
-    let states = async { Ok(wired.service_states(targets, &run, &project.who).await) };
+    let states = async { Ok(wired.service_states(&groups, &run, &project.who).await) };
     let survey = survey::ask(context, &project, &wired, &groups);
     let (survey, mut states) = tokio::try_join!(survey, states)?;
     wired.close().await;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use deploy_core::plan::CheckPolicy;
+use deploy_k8s::Threshold;
 
 use super::{told, told_at};
 use crate::config::{
@@ -16,8 +17,12 @@ use crate::config::{
 const SECRET: [&str; 3] = ["authorization", "proxy-authorization", "cookie"];
 
 /// Refuses a `[[check]]` that asks nothing, several things, or what could never pass or fail.
-pub(super) fn check(index: usize, check: &CheckSection) -> Result<(), Told> {
+/// Answers with the kind that it is.
+pub(super) fn check(index: usize, check: &CheckSection) -> Result<&'static str, Told> {
     let kind = kind(index, check)?;
+    if !check.headers.is_empty() && !matches!(kind, "http" | "prometheus") {
+        return Err(told_at("check", index, "headers", "goes with `http` or `prometheus` only"));
+    }
     for (key, belongs, given) in belonging(check) {
         if given && kind != belongs {
             return Err(told_at("check", index, key, format!("goes with `{belongs}` only")));
@@ -40,7 +45,25 @@ pub(super) fn check(index: usize, check: &CheckSection) -> Result<(), Told> {
     check_headers(index, &check.headers)?;
     within_timeout(check, check.stay_up)
         .map_err(|problem| told_at("check", index, "stay_up", problem))?;
-    check.log.as_ref().map_or(Ok(()), |log| check_log(index, check, log))
+    check.log.as_ref().map_or(Ok(()), |log| check_log(index, check, log))?;
+    check_prometheus(index, check)?;
+    Ok(kind)
+}
+
+fn check_prometheus(index: usize, check: &CheckSection) -> Result<(), Told> {
+    if check.prometheus.is_none() {
+        return Ok(());
+    }
+    for (key, text) in [("query", &check.query), ("threshold", &check.threshold)] {
+        if text.as_ref().is_none_or(|text| text.trim().is_empty()) {
+            return Err(told_at("check", index, "prometheus", format!("needs `{key}`")));
+        }
+    }
+    let threshold = check.threshold.as_deref().unwrap_or_default();
+    threshold
+        .parse::<Threshold>()
+        .map(drop)
+        .map_err(|error| told_at("check", index, "threshold", error.to_string()))
 }
 
 /// Which kind of check it is.
@@ -53,6 +76,8 @@ fn kind(index: usize, check: &CheckSection) -> Result<&'static str, Told> {
         ("service", check.service.is_some()),
         ("nrpe", check.nrpe.is_some()),
         ("log", check.log.is_some()),
+        ("rollout", check.rollout.is_some()),
+        ("prometheus", check.prometheus.is_some()),
     ];
     let given: Vec<&str> =
         kinds.iter().filter(|(_, given)| *given).map(|(name, _)| *name).collect();
@@ -60,7 +85,8 @@ fn kind(index: usize, check: &CheckSection) -> Result<&'static str, Told> {
     match given[..] {
         [kind] => Ok(kind),
         [] => {
-            let problem = "needs one of port, http, command, script, service, nrpe or log";
+            let problem = "needs one of port, http, command, script, service, nrpe, log, rollout or \
+                           prometheus";
             Err(told(["check", &at], problem))
         }
         [_, second, ..] => {
@@ -72,20 +98,21 @@ fn kind(index: usize, check: &CheckSection) -> Result<&'static str, Told> {
 }
 
 /// Each key that belongs to one kind, and whether it is given.
-fn belonging(check: &CheckSection) -> [(&'static str, &'static str, bool); 12] {
+fn belonging(check: &CheckSection) -> [(&'static str, &'static str, bool); 13] {
     [
         ("status", "http", check.status.is_some()),
         ("body", "http", check.body.is_some()),
         ("body_matches", "http", check.body_matches.is_some()),
         ("json", "http", !check.json.is_empty()),
         ("method", "http", check.method.is_some()),
-        ("headers", "http", !check.headers.is_empty()),
         ("redirects", "http", check.redirects.is_some()),
         ("ca_file", "http", check.ca_file.is_some()),
         ("from", "http", check.from.is_some()),
         ("stay_up", "service", check.stay_up.is_some()),
         ("args", "nrpe", !check.args.is_empty()),
         ("warning", "nrpe", check.warning.is_some()),
+        ("query", "prometheus", check.query.is_some()),
+        ("threshold", "prometheus", check.threshold.is_some()),
     ]
 }
 

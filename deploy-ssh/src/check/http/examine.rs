@@ -2,15 +2,12 @@
 
 use async_trait::async_trait;
 use deploy_core::{
-    backend::{BackendError, Scope},
+    backend::{BackendError, Examiner, Finding, Scope},
     model::Target,
 };
 
 use super::{HttpCheck, HttpFrom, HttpMethod};
-use crate::{
-    doctor::{Examiner, Finding},
-    session::{DialError, Script},
-};
+use crate::session::{DialError, Script};
 
 /// Which of curl and wget there is that would do.
 const TOOLS: &str = "if command -v curl >/dev/null 2>&1; then echo curl

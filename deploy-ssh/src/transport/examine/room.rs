@@ -1,7 +1,9 @@
 //! How much room a target has, as it says.
 
+use deploy_core::backend::Finding;
+
 use super::ReleaseSize;
-use crate::{doctor::Finding, transport::report::LEAST_FREE};
+use crate::transport::report::LEAST_FREE;
 
 /// With less than this free, in kB, and less than a twentieth of the whole, a disk is nearly full.
 const LITTLE: u64 = 5 * 1024 * 1024;
@@ -138,7 +140,7 @@ fn told(kb: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::doctor::Grade;
+    use deploy_core::backend::Grade;
 
     fn grades(text: &str, size: Option<ReleaseSize>) -> Vec<Grade> {
         let findings = Room::parse(text).space(size.as_ref());

@@ -1,14 +1,13 @@
-//! What would stop a deploy, found before one. Each part of this crate examines what it will need;
-//! see `docs/doctor.md`.
+//! What would stop a deploy, found before one. Each backend examines what it will need; see
+//! `docs/doctor.md`.
 
 use std::fmt;
 
 use async_trait::async_trait;
-use deploy_core::{
-    backend::{BackendError, ErrorKind, Scope},
-    model::Target,
-};
 use serde::Serialize;
+
+use super::{BackendError, ErrorKind, Scope};
+use crate::model::Target;
 
 /// How bad a finding is; the worst is the greatest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]

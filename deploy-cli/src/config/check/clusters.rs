@@ -1,0 +1,185 @@
+//! What types cannot say of clusters: which tables go together, and names that lead somewhere.
+
+use deploy_core::model::Target;
+use deploy_k8s::{Identity, ImageName, ValueKey, WorkloadName};
+
+use super::{told, told_at};
+use crate::config::{
+    CheckSection, Config, GroupSection,
+    error::{Told, suggest},
+};
+
+/// Refuses clusters that could not be found, and what is missing to deploy to them.
+pub(super) fn check(config: &Config) -> Result<(), Told> {
+    for (name, cluster) in &config.cluster {
+        let refuse = |key: &str, problem: String| told(["cluster", name, key], problem);
+        Target::new(name.as_str())
+            .map_err(|error| told(["cluster", name.as_str()], error.to_string()))?;
+        if cluster.context.trim().is_empty() {
+            return Err(refuse("context", "is empty: the current context is never used".into()));
+        }
+        cluster
+            .identity
+            .parse::<Identity>()
+            .map_err(|error| refuse("identity", error.to_string()))?;
+    }
+    for (index, group) in config.group.iter().enumerate() {
+        check_group(config, index, group)?;
+    }
+    let has_clusters = config.group.iter().any(|group| !group.clusters.is_empty());
+    if has_clusters {
+        check_served(config)?;
+    }
+    check_image(config, has_clusters)?;
+    check_values(config)?;
+    check_lock(config)
+}
+
+fn check_group(config: &Config, index: usize, group: &GroupSection) -> Result<(), Told> {
+    if group.clusters.is_empty() {
+        return Ok(());
+    }
+    if !group.hosts.is_empty() || group.hosts_file.is_some() {
+        let problem =
+            "a group has either hosts or clusters: make the clusters a group of their own";
+        return Err(told_at("group", index, "clusters", problem));
+    }
+    let known: Vec<&str> = config.cluster.keys().map(String::as_str).collect();
+    for (position, name) in group.clusters.iter().enumerate() {
+        let at = ["group", &index.to_string(), "clusters", &position.to_string()];
+        if !config.cluster.contains_key(name) {
+            let problem = format!("there is no [cluster.{name}]");
+            let hint = (!known.is_empty()).then(|| suggest(name, &known));
+            return Err(Told { hint, ..told(at, problem) });
+        }
+        if group.clusters[..position].contains(name) {
+            let problem = format!("{name} is named twice in group {}", group.name);
+            return Err(told(at, problem));
+        }
+    }
+    Ok(())
+}
+
+/// What runs in the clusters: an image, by a chart or without.
+fn check_served(config: &Config) -> Result<(), Told> {
+    if config.image.is_none() {
+        return Err(told(["image"], "is missing: clusters run an image, `name` says which"));
+    }
+    match (&config.helm, &config.workload) {
+        (None, None) => {
+            let problem = "clusters need `[helm]` with a chart, or `[workload]` with what runs it";
+            Err(told([], problem))
+        }
+        (Some(_), Some(_)) => Err(told(["workload"], "give either [helm] or [workload]")),
+        (Some(helm), None) => {
+            helm.tag
+                .parse::<ValueKey>()
+                .map_err(|error| told(["helm", "tag"], error.to_string()))?;
+            match helm.chart.trim() {
+                "" => Err(told(["helm", "chart"], "is empty")),
+                _ => Ok(()),
+            }
+        }
+        (None, Some(workload)) => workload
+            .name
+            .parse::<WorkloadName>()
+            .map(drop)
+            .map_err(|error| told(["workload", "name"], error.to_string())),
+    }
+}
+
+fn check_image(config: &Config, has_clusters: bool) -> Result<(), Told> {
+    let Some(image) = &config.image else { return Ok(()) };
+    image.name.parse::<ImageName>().map_err(|error| told(["image", "name"], error.to_string()))?;
+    let has_hosts = config.group.iter().any(|group| group.clusters.is_empty());
+    if has_clusters && has_hosts && image.tag.is_none() {
+        let problem = "needs `tag`: hosts are brought versions of the repository, so it must be said \
+                       which image each of them is, such as `tag = \"{{ version }}\"`";
+        return Err(told(["image"], problem));
+    }
+    Ok(())
+}
+
+fn check_values(config: &Config) -> Result<(), Told> {
+    let Some(values) = &config.values else { return Ok(()) };
+    let key = values.key.as_deref().or(config.helm.as_ref().map(|helm| helm.tag.as_str()));
+    let Some(key) = key else {
+        return Err(told(["values"], "needs `key`: where in the file the version is"));
+    };
+    key.parse::<ValueKey>().map_err(|error| told(["values", "key"], error.to_string()))?;
+    let texts = [
+        ("file", Some(&values.file)),
+        ("branch", Some(&values.branch)),
+        ("remote", values.remote.as_ref()),
+        ("review", values.review.as_ref()),
+        ("author", values.author.as_ref()),
+    ];
+    for (key, text) in texts {
+        if text.is_some_and(|text| text.trim().is_empty()) {
+            return Err(told(["values", key], "is empty"));
+        }
+    }
+    match &values.review {
+        Some(review) if !review.starts_with("refs/") => {
+            Err(told(["values", "review"], "is no ref, such as `refs/for/main`"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn check_lock(config: &Config) -> Result<(), Told> {
+    let known: Vec<&str> = config.cluster.keys().map(String::as_str).collect();
+    if let Some(name) = &config.lock.cluster
+        && !config.cluster.contains_key(name)
+    {
+        let hint = (!known.is_empty()).then(|| suggest(name, &known));
+        let problem = format!("there is no [cluster.{name}]");
+        return Err(Told { hint, ..told(["lock", "cluster"], problem) });
+    }
+    match config.lock.lease {
+        Some(span) if span.0.as_secs() < 10 => {
+            Err(told(["lock", "lease"], "is too short: a slow answer would lose it; from 10s on"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Refuses a check of a kind that its group, or no group, has anything for.
+pub(super) fn check_kind(
+    config: &Config,
+    index: usize,
+    (check, kind): (&CheckSection, &'static str),
+) -> Result<(), Told> {
+    let meant = |group: &&GroupSection| match &check.group {
+        Some(name) => group.name == *name,
+        None => true,
+    };
+    let mut groups = config.group.iter().filter(meant);
+    let (has_hosts, has_clusters) = (
+        groups.clone().any(|group| group.clusters.is_empty()),
+        groups.any(|group| !group.clusters.is_empty()),
+    );
+    match kind {
+        "rollout" if !has_clusters => Err(told_at(
+            "check",
+            index,
+            kind,
+            "is asked of clusters, and there is no group of them",
+        )),
+        "rollout" if check.rollout == Some(false) => {
+            let problem = "is always asked of clusters; this table says how: give `rollout = true`";
+            Err(told_at("check", index, kind, problem))
+        }
+        "http" if !has_hosts && check.from == Some(crate::config::CheckFrom::Host) => Err(told_at(
+            "check",
+            index,
+            "from",
+            "a cluster is no host: it is asked from the deployer",
+        )),
+        "rollout" | "http" | "prometheus" => Ok(()),
+        _ if !has_hosts => {
+            Err(told_at("check", index, kind, "is asked of hosts, and there is no group of them"))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,231 @@
+//! From the configuration to clusters.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use deploy_core::{
+    backend::{Checker, Examiner, Operator, Preview, Transport},
+    model::{Target, Version},
+    run::Backend,
+};
+use deploy_k8s::{
+    Chart, Cluster, ClusterOptions, HelmPlace, HelmTransport, Identity, Lease, LeaseTerms, RolloutCheck, WorkloadName,
+    ValueKey, WorkloadOperator, WorkloadPlace, WorkloadTransport,
+};
+use deploy_ssh::{RunProcess, session::Sessions};
+
+use super::{checks, phrase, values};
+use crate::{
+    config::{ClusterSection, HelmSection, LEASE, Loaded, WorkloadSection},
+    context::{Context, Project},
+    error::CommandError,
+};
+
+/// What acts on clusters, with what it was made of.
+#[derive(Debug)]
+pub(super) struct OverK8s {
+    /// What acts on the clusters, as a site left it.
+    pub(super) backend: Backend,
+    served: Served,
+}
+
+/// What runs in the clusters.
+#[derive(Debug)]
+enum Served {
+    Workload(Arc<WorkloadTransport>),
+    Helm(Arc<HelmTransport>),
+}
+
+/// A target with its cluster, and what the configuration says of both.
+struct Written<'a> {
+    target: Target,
+    cluster: Cluster,
+    section: &'a ClusterSection,
+}
+
+impl OverK8s {
+    /// Makes it for the clusters of a project.
+    ///
+    /// # Errors
+    /// Refused when the configuration cannot be used as it is.
+    pub(super) fn new(
+        context: &Context,
+        project: &Project,
+        (sessions, process): (&Sessions, &RunProcess),
+    ) -> Result<Self, CommandError> {
+        let loaded = &project.loaded;
+        let clusters = clusters(loaded)?;
+        let terms = terms(loaded, process)?;
+        let config = &loaded.config;
+        let (served, rollout, operator) = match (&config.workload, &config.helm) {
+            (Some(section), _) => workload(loaded, section, clusters, terms)?,
+            (None, Some(section)) => helm(loaded, section, clusters, terms)?,
+            (None, None) => return Err(loaded.refuse(&["helm"], "is missing").into()),
+        };
+        let backend = Backend {
+            transport: values::around(served.transport(), project)?,
+            restarters: Vec::new(),
+            checks: checks::cluster_checks(loaded, sessions, &rollout)?,
+            steps: Vec::new(),
+            operators: operator.into_iter().collect(),
+            preview: Some(served.preview()),
+        };
+        let backend = (context.customize)(project, backend)?;
+        Ok(Self { backend, served })
+    }
+
+    /// The lease by which runs claim `target`, where that is a cluster.
+    pub(super) fn claim_on(&self, target: &Target) -> Option<Lease> {
+        match &self.served {
+            Served::Workload(transport) => transport.claim_on(target),
+            Served::Helm(transport) => transport.claim_on(target),
+        }
+    }
+
+    /// Refuses a version of which there is no image.
+    pub(super) async fn admit(&self, _: &Version) -> Result<(), CommandError> {
+        Ok(())
+    }
+
+    /// What examines a cluster before a deploy.
+    pub(super) fn examiner(&self) -> Arc<dyn Examiner> {
+        match &self.served {
+            Served::Workload(transport) => Arc::clone(transport) as Arc<_>,
+            Served::Helm(transport) => Arc::clone(transport) as Arc<_>,
+        }
+    }
+}
+
+impl Served {
+    fn preview(&self) -> Arc<dyn Preview> {
+        match self {
+            Self::Workload(transport) => Arc::clone(transport) as Arc<_>,
+            Self::Helm(transport) => Arc::clone(transport) as Arc<_>,
+        }
+    }
+
+    fn transport(&self) -> Arc<dyn Transport> {
+        match self {
+            Self::Workload(transport) => Arc::clone(transport) as Arc<_>,
+            Self::Helm(transport) => Arc::clone(transport) as Arc<_>,
+        }
+    }
+}
+
+type Acting = (Served, Arc<dyn Checker>, Option<Arc<dyn Operator>>);
+
+fn workload(
+    loaded: &Loaded,
+    section: &WorkloadSection,
+    clusters: Vec<Written<'_>>,
+    terms: LeaseTerms,
+) -> Result<Acting, CommandError> {
+    let app = loaded.config.app.as_str();
+    let workload: WorkloadName = section.name.parse().map_err(|error| {
+        let error: deploy_k8s::WorkloadNameError = error;
+        CommandError::from(loaded.refuse(&["workload", "name"], error.to_string()))
+    })?;
+    let place = |written: Written<'_>| {
+        let namespace = written.section.namespace.as_ref().or(section.namespace.as_ref());
+        let place = WorkloadPlace {
+            cluster: written.cluster,
+            namespace: namespace.map_or(app, String::as_str).to_owned(),
+            workload: workload.clone(),
+            container: section.container.as_deref().unwrap_or(app).to_owned(),
+        };
+        (written.target, place)
+    };
+    let places: BTreeMap<Target, WorkloadPlace> = clusters.into_iter().map(place).collect();
+    let image = loaded.config.image.as_ref().map_or("", |image| image.name.as_str());
+    let transport = WorkloadTransport::new(app, image, places.clone(), terms).keep(section.keep);
+    let rollout = Arc::new(RolloutCheck::new(places.clone()));
+    let operator = Arc::new(WorkloadOperator::new(places));
+    Ok((Served::Workload(Arc::new(transport)), rollout, Some(operator)))
+}
+
+fn helm(
+    loaded: &Loaded,
+    section: &HelmSection,
+    clusters: Vec<Written<'_>>,
+    terms: LeaseTerms,
+) -> Result<Acting, CommandError> {
+    let app = loaded.config.app.as_str();
+    let refuse = |key: &str, error: &dyn std::fmt::Display| {
+        CommandError::from(loaded.refuse(&["helm", key], error.to_string()))
+    };
+    let key: ValueKey = section.tag.parse().map_err(|error| refuse("tag", &error))?;
+    let mut places = BTreeMap::new();
+    for Written { target, cluster, section: of } in clusters {
+        let names = minijinja::context! { cluster => target.as_str() };
+        let mut values = Vec::new();
+        for (at, file) in section.values.iter().enumerate() {
+            let at = ["helm", "values", &at.to_string()];
+            values.push(loaded.directory().join(phrase::filled(loaded, &at, file, &names)?));
+        }
+        values.extend(of.values.iter().map(|file| loaded.directory().join(file)));
+        let beside = loaded.directory().join(&section.chart);
+        let chart = match beside.exists() {
+            true => beside.display().to_string(),
+            false => section.chart.clone(),
+        };
+        let chart = Chart::load(chart, section.version.clone(), values, key.clone())
+            .map_err(|error| refuse("chart", &error))?;
+        let namespace = of.namespace.as_ref().or(section.namespace.as_ref());
+        let release = of.release.as_ref().or(section.release.as_ref());
+        let place = HelmPlace {
+            cluster,
+            namespace: namespace.map_or(app, String::as_str).to_owned(),
+            release: release.map_or(app, String::as_str).to_owned(),
+            chart: Arc::new(chart),
+        };
+        places.insert(target, place);
+    }
+    let image = loaded.config.image.as_ref().map_or("", |image| image.name.as_str());
+    let mut transport = HelmTransport::new(app, image, places, terms).keep(section.keep);
+    if let Some(program) = &section.program {
+        transport = transport.program(loaded.directory().join(program));
+    }
+    let rollout = Arc::new(RolloutCheck::new(BTreeMap::new()));
+    Ok((Served::Helm(Arc::new(transport)), rollout, None))
+}
+
+/// The clusters of all groups. Those that are reached alike share their connections.
+fn clusters(loaded: &Loaded) -> Result<Vec<Written<'_>>, CommandError> {
+    let mut reached: Vec<Cluster> = Vec::new();
+    let mut clusters: BTreeMap<Target, Written<'_>> = BTreeMap::new();
+    let named = loaded.config.group.iter().flat_map(|group| &group.clusters);
+    for name in named {
+        let Some(section) = loaded.config.cluster.get(name) else { continue };
+        let refuse = |key: &str, error: &dyn std::fmt::Display| {
+            CommandError::from(loaded.refuse(&["cluster", name, key], error.to_string()))
+        };
+        let target = Target::new(name.as_str()).map_err(|error| refuse("context", &error))?;
+        let identity: Identity =
+            section.identity.parse().map_err(|error| refuse("identity", &error))?;
+        let options = ClusterOptions {
+            name: name.clone(),
+            kubeconfig: section.kubeconfig.as_ref().map(|file| loaded.directory().join(file)),
+            context: section.context.clone(),
+            identity,
+        };
+        let known = reached.iter().find(|cluster| cluster.is_reached_by(&options));
+        let cluster = known.cloned().unwrap_or_else(|| {
+            let cluster = Cluster::new(options);
+            reached.push(cluster.clone());
+            cluster
+        });
+        clusters.insert(target.clone(), Written { target, cluster, section });
+    }
+    Ok(clusters.into_values().collect())
+}
+
+/// How leases are held by this process.
+fn terms(loaded: &Loaded, process: &RunProcess) -> Result<LeaseTerms, CommandError> {
+    let record = serde_json::to_string(process)
+        .map_err(|error| CommandError::because("write who this process is", error))?;
+    let here = process.clone();
+    let is_dead = move |record: &str| {
+        serde_json::from_str::<RunProcess>(record).is_ok_and(|process| process.is_dead(&here))
+    };
+    let duration = loaded.config.lock.lease.map_or(LEASE, |span| span.0);
+    Ok(LeaseTerms { duration, process: record, is_dead: Arc::new(is_dead) })
+}
