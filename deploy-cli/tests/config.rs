@@ -60,7 +60,7 @@ fn broken(from: &str, to: &str) -> String {
 fn a_right_one_is_read() {
     let loaded = load_text(GOOD, None).unwrap();
     assert_eq!(loaded.config.app.as_str(), "mockbase");
-    assert_eq!((loaded.config.group.len(), loaded.config.layout.keep), (2, 5));
+    assert_eq!((loaded.config.group.len(), loaded.config.layout.as_ref().unwrap().keep), (2, 5));
 }
 
 #[test]
@@ -137,7 +137,7 @@ deploy.toml:2: versions: unknown key | did you mean `version`?
 deploy.toml:14: [[check]] #1 port: expected a number from 0 to 65535, found string "http"
 deploy.toml:14: [[check]] #1 port: expected a number from 0 to 65535, found the number `99999`
 deploy.toml:14: [[check]] #1 port: 0 is no port
-deploy.toml:12: [[check]] #1: needs one of port, http, command, script, service, nrpe or log
+deploy.toml:12: [[check]] #1: needs one of port, http, command, script, service, nrpe, log, rollout or prometheus
 deploy.toml:15: [[check]] #1 http: asks several things (port, http): make each a [[check]]
 deploy.toml:15: [[check]] #1 status: goes with `http` only
 deploy.toml:15: [[check]] #1 timeout: "soon" is not a span of time such as "120s", "5m" or "1h30m"
@@ -150,7 +150,7 @@ deploy.toml:8: [[group]] #1 interval: goes with `soak` only
 deploy.toml:14: [[step]] #1 command: is empty
 deploy.toml:14: restart.command: is empty
 deploy.toml:13: notify.command: is empty
-deploy.toml:3: version.prefix: goes with scheme = "date" or "semver" only
+deploy.toml:3: version.prefix: goes with scheme = "date", "semver" or "timestamp" only
 deploy.toml:3: environment: cannot stand in an environment: it would do nothing
 deploy.toml:2: state_dir: `~` is not expanded here: give the whole path
 deploy.toml:15: [[check]] #1 group: there is no group canari | did you mean `canary`?
@@ -160,7 +160,7 @@ deploy.toml:1: app: app "../etc" has a character that is not allowed
 deploy.toml:1: app: expected a string, found the number `3` | put it in quotes, to have it as text
 deploy.toml:5: layout.path: must be an absolute path on the hosts
 deploy.toml:5: layout.keep: expected a whole number, not negative, found string "/srv/deployment/mockbase/deploy"
-deploy.toml:6: [[group]] #1: group canary has no hosts: give `hosts` or `hosts_file`
+deploy.toml:6: [[group]] #1: group canary has no hosts: give `hosts`, `hosts_file` or `clusters`
 deploy.toml:8: [[group]] #1 hosts #1: target "-oProxyCommand=x" has a character that is not allowed
 deploy.toml:8: [[group]] #1 hosts #1: "h[1-" has a bracket without its partner
 deploy.toml:11: [[group]] #2 hosts #2: h2 is named twice in group default
@@ -238,7 +238,10 @@ fn later_wins_and_each_value_says_where_it_comes_from() {
     wanted.system = Some(system);
     let loaded = load(&wanted).unwrap();
     assert_eq!(loaded.config.ssh.user.as_deref(), Some("here"));
-    assert_eq!((loaded.config.ssh.max_starts, loaded.config.layout.keep), (Some(3), 7));
+    assert_eq!(
+        (loaded.config.ssh.max_starts, loaded.config.layout.as_ref().unwrap().keep),
+        (Some(3), 7)
+    );
     let place = |key: &str| {
         let settings = loaded.settings();
         let found = settings.iter().find(|setting| setting.key == key).unwrap();

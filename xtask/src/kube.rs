@@ -13,6 +13,7 @@
 
 mod api;
 mod error;
+mod kubelet;
 mod parts;
 mod pods;
 mod program;
@@ -27,6 +28,7 @@ use std::{
 };
 
 pub use error::KubeError;
+pub use kubelet::Kubelet;
 pub use pods::PodLook;
 
 use crate::{
@@ -186,6 +188,11 @@ impl Kube {
     /// When its files cannot be removed.
     pub fn remove(name: &str) -> Result<(), KubeError> {
         Self::named(name)?.dismantle()
+    }
+
+    /// Its name, which is that of its context.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// Its kubeconfig: one context, called as the cluster, for an administrator.

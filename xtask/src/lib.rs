@@ -27,6 +27,6 @@ mod workspace;
 
 pub use cli::{main, run};
 pub use fleet::{Fleet, FleetError, HostKind};
-pub use kube::{Kube, KubeError, PodLook};
+pub use kube::{Kube, KubeError, Kubelet, PodLook};
 pub use prometheus::Prometheus;
 pub use registry::Registry;

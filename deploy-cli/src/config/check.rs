@@ -32,8 +32,8 @@ pub(super) fn check(config: &Config) -> Result<(), Told> {
     unique("check", config.check.iter().map(|check| check.name.as_str()))?;
     for (index, check) in config.check.iter().enumerate() {
         let kind = checks::check(index, check)?;
-        clusters::check_kind(config, index, (check, kind))?;
         known_group(config, "check", index, check.group.as_ref().map(AsRef::as_ref))?;
+        clusters::check_kind(config, index, (check, kind))?;
     }
     unique("step", config.step.iter().map(|step| step.name.as_str()))?;
     for (index, step) in config.step.iter().enumerate() {

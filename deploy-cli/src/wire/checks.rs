@@ -181,9 +181,9 @@ impl Written<'_> {
     fn prometheus(&self, url: &str) -> Result<PrometheusCheck, CommandError> {
         let section = self.section;
         let threshold = section.threshold.as_deref().unwrap_or_default();
-        let threshold = threshold.parse().map_err(|error: ThresholdError| {
-            self.refuse(&["threshold"], &error)
-        })?;
+        let threshold = threshold
+            .parse()
+            .map_err(|error: ThresholdError| self.refuse(&["threshold"], &error))?;
         let mut headers = BTreeMap::new();
         for (name, value) in &section.headers {
             headers.insert(name.clone(), self.header_text(name, value)?.0);
@@ -226,11 +226,7 @@ impl Written<'_> {
     }
 
     /// What a header says, and what of that is secret.
-    fn header_text(
-        &self,
-        name: &str,
-        value: &str,
-    ) -> Result<(String, Vec<String>), CommandError> {
+    fn header_text(&self, name: &str, value: &str) -> Result<(String, Vec<String>), CommandError> {
         let refused = |error: &dyn std::fmt::Display| self.refuse(&["headers", name], error);
         let (mut whole, mut secrets) = (String::new(), Vec::new());
         for part in header_parts(value).map_err(|error| refused(&error))? {

@@ -8,8 +8,8 @@ use deploy_core::{
     run::Backend,
 };
 use deploy_k8s::{
-    Chart, Cluster, ClusterOptions, HelmPlace, HelmTransport, Identity, Lease, LeaseTerms, RolloutCheck, WorkloadName,
-    ValueKey, WorkloadOperator, WorkloadPlace, WorkloadTransport,
+    Chart, Cluster, ClusterOptions, HelmPlace, HelmTransport, Identity, Lease, LeaseTerms,
+    RolloutCheck, ValueKey, WorkloadName, WorkloadOperator, WorkloadPlace, WorkloadTransport,
 };
 use deploy_ssh::{RunProcess, session::Sessions};
 

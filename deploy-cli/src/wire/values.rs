@@ -8,11 +8,7 @@ use deploy_k8s::{
 };
 
 use super::{git_source, phrase};
-use crate::{
-    config::ValuesSection,
-    context::Project,
-    error::CommandError,
-};
+use crate::{config::ValuesSection, context::Project, error::CommandError};
 
 /// Lets git name what `inner` brings, where the configuration wants that.
 ///

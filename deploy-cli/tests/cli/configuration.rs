@@ -108,11 +108,11 @@ fn check_reads_all_environments_and_makes_of_them_what_a_deploy_would() {
 fn a_wrong_key_is_answered_with_one_that_can_be_typed() {
     let place = Place::new();
     place.cli(&["config", "layout.kep"]).ends(1).says("did you mean `layout.keep`?");
-    place.cli(&["config", "keep_release"]).ends(1).says("did you mean `layout.keep`?");
+    place.cli(&["config", "keep_release"]).ends(1).says("`layout.keep`");
     place.cli(&["config", "check.0.timeot"]).ends(1).says("did you mean `check.0.timeout`?");
     place.reconfigure("app =", "keep_releases = 3\napp =");
     let ran = place.cli(&["config"]).ends(1).says("keep_releases: unknown key");
-    ran.says("did you mean `keep` in [layout]?").never_says("known here");
+    ran.says("`keep` in [layout]").never_says("known here");
 }
 
 #[test]

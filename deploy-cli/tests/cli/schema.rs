@@ -23,6 +23,21 @@ method = "push"
 path = "/srv/deployment/mockbase/deploy"
 [restart]
 service = "mockbase"
+[image]
+name = "registry.example/mockbase"
+[cluster.eqiad]
+context = "eqiad"
+identity = "uid:6f1c2a34-0000-4b1e-9c3d-0123456789ab"
+[helm]
+chart = "chart"
+tag = "main_app.version"
+[workload]
+name = "deployment/mockbase"
+[values]
+branch = "main"
+file = "values-{{ target }}.yaml"
+[lock]
+lease = "1m"
 [vars]
 port = 1134
 [host_vars.h2]
@@ -51,13 +66,19 @@ command = "make"
 "#;
 
 /// The tables of [`WHOLE`] with their definitions in the schema.
-const TABLES: [(&str, &str); 15] = [
+const TABLES: [(&str, &str); 21] = [
     ("", ""),
     ("version", "VersionSection"),
     ("ssh", "SshSection"),
     ("fetch", "FetchSection"),
     ("layout", "LayoutSection"),
     ("restart", "RestartSection"),
+    ("image", "ImageSection"),
+    ("cluster.eqiad", "ClusterSection"),
+    ("helm", "HelmSection"),
+    ("workload", "WorkloadSection"),
+    ("values", "ValuesSection"),
+    ("lock", "LockSection"),
     ("nrpe", "NrpeSection"),
     ("run", "RunSection"),
     ("run.timeouts", "TimeoutsSection"),
@@ -308,6 +329,7 @@ fn the_page_has_each_key_and_the_default_that_holds() {
         let heading = match (path, path.ends_with(".0")) {
             ("", _) => "Top level".to_owned(),
             ("fetch", _) => "`fetch`".to_owned(),
+            ("cluster.eqiad", _) => "`[cluster.NAME]`".to_owned(),
             // Told in a sentence.
             ("run.timeouts", _) => continue,
             (_, true) | ("check.0.log", _) => format!("`[[{table}]]`"),

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::stage::{Ran, Stage};
+use crate::{ran::Ran, stage::Stage};
 
 /// Clears the screen, sets its title, turns the text.
 const HOSTILE: &str = "\u{1b}[2J\u{1b}]0;owned\u{7}\u{9b}31m\u{202e}\u{200b}";

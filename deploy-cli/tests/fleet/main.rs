@@ -18,6 +18,7 @@ mod memory;
 mod network;
 mod package;
 mod pull;
+mod ran;
 mod rollout;
 mod running;
 mod service;

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::stage::{Ran, Stage};
+use crate::{ran::Ran, stage::Stage};
 
 /// A deploy-cli that is at work.
 pub struct Running {

@@ -202,7 +202,7 @@ fn a_command_runs_beside_a_deploy_and_two_interrupts_kill_it() {
     running.until_said("Ctrl-C again");
     assert_eq!(sleeping(&stage, "h1"), "yes", "one Ctrl-C lets it end");
     running.signal(Signal::SIGINT);
-    let ran: crate::stage::Ran = Running::wait(running);
+    let ran: crate::ran::Ran = Running::wait(running);
     ran.exits(130).says("its process group was killed").never_says("never\n");
     assert_eq!(["h1", "h2"].map(|host| sleeping(&stage, host)), ["no", "no"]);
     stage.deploy_cli(&["history"]).exits(0).says("interrupted").says("run touch /tmp/held");

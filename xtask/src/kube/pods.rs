@@ -24,12 +24,22 @@ impl Kube {
     /// # Errors
     /// When the API server cannot be asked.
     pub fn show_pods(&self, image: &str, look: PodLook) -> Result<usize, KubeError> {
+        self.show(|of| of.contains(image).then_some(look))
+    }
+
+    /// Makes each pod look as the first of `looks` whose text its image contains; the others, ready.
+    pub(super) fn show_all_pods(&self, looks: &[(String, PodLook)]) -> Result<usize, KubeError> {
+        let look = |image: &str| looks.iter().find(|(of, _)| image.contains(of.as_str()));
+        self.show(|image| Some(look(image).map_or(PodLook::Ready, |(_, look)| *look)))
+    }
+
+    fn show(&self, look: impl Fn(&str) -> Option<PodLook>) -> Result<usize, KubeError> {
         let list = self.get("/api/v1/pods")?;
         let mut changed = 0;
         for pod in list["items"].as_array().into_iter().flatten() {
             let container = &pod["spec"]["containers"][0];
-            let is_meant = container["image"].as_str().is_some_and(|it| it.contains(image));
-            if !is_meant || looks(pod, look) || pod["metadata"].get("deletionTimestamp").is_some() {
+            let Some(look) = container["image"].as_str().and_then(&look) else { continue };
+            if looks(pod, look) || pod["metadata"].get("deletionTimestamp").is_some() {
                 continue;
             }
             let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();

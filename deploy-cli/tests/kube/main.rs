@@ -1,0 +1,10 @@
+//! Deployments with the real binary, to real Kubernetes clusters, with a real registry and a real helm.
+//!
+//! Each test starts clusters of its own and names a bad day (`docs/reliability.md` lists them with
+//! what was seen).
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[path = "../fleet/ran.rs"]
+mod ran;
+mod stage;
+mod workload;
