@@ -38,6 +38,10 @@ fn a_tag_comes_to_every_cluster_and_a_broken_one_goes_back_from_all() {
     let status = stage.deploy_cli(&["status"]).exits(0);
     assert_eq!(status.stdout.matches("v1.1.0").count(), 2, "{status}");
 
+    let plan = stage.deploy_cli(&["plan", "v1.2.0"]).exits(0).never_says("warning");
+    let image = stage.image();
+    plan.says(&format!("image: {image}:v1.1.0")).says(&format!("image: {image}:v1.2.0"));
+
     // Production's pods cannot pull the third: both go back.
     stage.kubelet.show(":v1.2.0", PodLook::NoImage);
     stage.reconfigure("clusters = [\"staging\"]", "clusters = [\"staging\"]\ncanary = false");
