@@ -11,7 +11,10 @@ use k8s_openapi::{api::core::v1::ConfigMap, apimachinery::pkg::apis::meta::v1::O
 use kube::{Api, Client, api::PostParams};
 use serde::{Deserialize, Serialize};
 
-use crate::failure::{self, Effect};
+use crate::{
+    failure::{self, Effect},
+    release,
+};
 
 /// The key in the ConfigMap.
 const KEY: &str = "record.json";
@@ -25,6 +28,9 @@ const LARGEST: usize = 64 * 1024;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Record {
     format: u32,
+    /// What it is the record of.
+    #[serde(default)]
+    of: String,
     /// The image before the first deploy, where it was none of the app's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<String>,
@@ -41,7 +47,14 @@ pub(crate) struct Record {
 
 impl Default for Record {
     fn default() -> Self {
-        Self { format: FORMAT, origin: None, serving: None, fetched: None, good: Vec::new() }
+        Self {
+            format: FORMAT,
+            of: String::new(),
+            origin: None,
+            serving: None,
+            fetched: None,
+            good: Vec::new(),
+        }
     }
 }
 
@@ -96,6 +109,7 @@ pub(crate) fn demand_served(
 pub(crate) struct RecordPlace {
     maps: Api<ConfigMap>,
     name: String,
+    of: String,
 }
 
 /// A record as it was read: what is written then must be made of it.
@@ -106,8 +120,10 @@ pub(crate) struct Stored {
 }
 
 impl RecordPlace {
-    pub(crate) fn new(client: Client, namespace: &str, name: String) -> Self {
-        Self { maps: Api::namespaced(client, namespace), name }
+    /// The record that is kept for `parts`: the app first, then what tells where it is.
+    pub(crate) fn new(client: Client, namespace: &str, parts: &[&str]) -> Self {
+        let name = release::object_name(parts);
+        Self { maps: Api::namespaced(client, namespace), name, of: parts.join(" ") }
     }
 
     /// Reads it. None is an empty one.
@@ -123,7 +139,7 @@ impl RecordPlace {
         let there = failure::within(asked, Effect::Asks, scope, attempted).await?;
         let text = there.as_ref().and_then(|map| map.data.as_ref()?.get(KEY));
         let record = match text {
-            None => Record::default(),
+            None => Record { of: self.of.clone(), ..Record::default() },
             Some(text) => self.parse(text).map_err(|why| {
                 BackendError::new(ErrorKind::Broken, attempted)
                     .with_source(format!("the ConfigMap {} {why}", self.name))
@@ -140,7 +156,8 @@ impl RecordPlace {
         let record: Record =
             serde_json::from_str(text).map_err(|error| format!("cannot be read: {error}"))?;
         match record.format {
-            FORMAT => Ok(record),
+            FORMAT if record.of == self.of => Ok(record),
+            FORMAT => Err(format!("is of {:?}, and not of {:?}", record.of, self.of)),
             other => Err(format!("has the unknown format {other}")),
         }
     }

@@ -1,4 +1,5 @@
-//! What tells one release of a target from another.
+//! What tells one release of a target from another, and what is kept for one target from what is for
+//! another.
 
 use deploy_core::{
     backend::{BackendError, ErrorKind},
@@ -33,9 +34,56 @@ pub(crate) fn of(
     Ok(Release { id, version: version.clone() })
 }
 
+/// The longest name of an object that every reader takes: it fits into a label.
+const LONGEST: usize = 63;
+/// How much of a digest tells two names apart.
+const MARK: usize = 8;
+
+/// The name of the object that is kept for `parts` (the app first), such as
+/// `deploy-mathoid-deployment-web-main-0a1b2c3d`: readable as far as there is room, and by its end no
+/// other's.
+pub(crate) fn object_name(parts: &[&str]) -> String {
+    let mut digest = Sha256::new();
+    for part in parts {
+        digest.update(part);
+        digest.update([0]);
+    }
+    let mark: String = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    let words = format!("deploy-{}", parts.join("-")).to_ascii_lowercase();
+    let words = words.chars().map(|c| if is_plain(c) { c } else { '-' });
+    let words: String = words.take(LONGEST - MARK - 1).collect();
+    format!("{}-{}", words.trim_end_matches('-'), &mark[..MARK])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::place::is_object_name;
+
+    #[test]
+    fn no_two_places_share_a_name_and_all_names_are_allowed() {
+        let name = object_name(&["mathoid", "deployment/web", "main"]);
+        assert!(name.starts_with("deploy-mathoid-deployment-web-main-"), "{name}");
+        let long = "x".repeat(200);
+        let all = [
+            object_name(&["a-b", "c"]),
+            object_name(&["a", "b-c"]),
+            object_name(&["a", "deployment/x", "main"]),
+            object_name(&["a", "statefulset/x", "main"]),
+            object_name(&["a", "deployment/x", "side"]),
+            object_name(&["My_App", "x"]),
+            object_name(&["my-app", "x"]),
+            object_name(&[&long, "x"]),
+            object_name(&[&long, "y"]),
+            object_name(&["é", "ü"]),
+            name,
+        ];
+        for (n, one) in all.iter().enumerate() {
+            assert!(is_object_name(one) && one.len() <= LONGEST, "{one}");
+            assert!(!all[n + 1..].contains(one), "{one} is there twice");
+        }
+    }
 
     #[test]
     fn tags_that_begin_alike_are_two_releases() {

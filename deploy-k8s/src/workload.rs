@@ -31,6 +31,8 @@ use seen::Seen;
 const FIELD_MANAGER: &str = "deploy";
 /// Who did.
 const BY: &str = "deploy/by";
+/// Which one that was: others who set one leave our notes as they are.
+const IMAGE: &str = "deploy/image";
 /// How many good versions are remembered, unless it is said.
 const KEPT: usize = 10;
 
@@ -96,8 +98,8 @@ impl WorkloadTransport {
         let client = place.cluster.client(scope).await?;
         let resource = place.workload.kind.resource();
         let objects = Api::namespaced_with(client.clone(), &place.namespace, &resource);
-        let name = format!("deploy-{}-{}", self.app, place.workload.name);
-        let record = RecordPlace::new(client, &place.namespace, name);
+        let workload = place.workload.to_string();
+        let record = RecordPlace::new(client, &place.namespace, &self.parts(place, &workload));
         Ok(Asked { target, place, objects, record })
     }
 
@@ -111,8 +113,13 @@ impl WorkloadTransport {
         self.claims.hold(target, &lease, scope, attempted).await
     }
 
+    /// For what its record and its lease are kept.
+    fn parts<'a>(&'a self, place: &'a WorkloadPlace, workload: &'a str) -> [&'a str; 3] {
+        [&self.app, workload, &place.container]
+    }
+
     fn lease(&self, place: &WorkloadPlace) -> Lease {
-        let name = format!("deploy-{}-{}", self.app, place.workload.name);
+        let name = release::object_name(&self.parts(place, &place.workload.to_string()));
         Lease::new(place.cluster.clone(), &place.namespace, name, self.terms.clone())
     }
 

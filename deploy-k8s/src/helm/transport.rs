@@ -113,13 +113,13 @@ impl HelmTransport {
     }
 
     fn lease(&self, place: &HelmPlace) -> Lease {
-        let name = format!("deploy-{}-{}", self.app, place.release);
+        let name = release::object_name(&[&self.app, "helm", &place.release]);
         Lease::new(place.cluster.clone(), &place.namespace, name, self.terms.clone())
     }
 
     fn record(&self, client: &Client, place: &HelmPlace) -> RecordPlace {
-        let name = format!("deploy-{}-{}", self.app, place.release);
-        RecordPlace::new(client.clone(), &place.namespace, name)
+        let parts = [&self.app, "helm", place.release.as_str()];
+        RecordPlace::new(client.clone(), &place.namespace, &parts)
     }
 
     async fn hold(

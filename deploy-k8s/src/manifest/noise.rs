@@ -15,6 +15,7 @@ const METADATA: &[&str] = &[
 /// What controllers and tools note for themselves, or for us.
 const ANNOTATIONS: &[&str] = &[
     "deploy/by",
+    "deploy/image",
     "deploy/run",
     "deployment.kubernetes.io/revision",
     "deprecated.daemonset.template.generation",

@@ -1,10 +1,11 @@
 //! What was seen of a workload.
 
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use kube::core::DynamicObject;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::BY;
+use super::{BY, FIELD_MANAGER, IMAGE};
 
 /// What was seen of a workload.
 #[derive(Debug, Clone, PartialEq)]
@@ -13,7 +14,7 @@ pub(super) struct Seen {
     pub image: String,
     /// The version of the object.
     pub version: Option<String>,
-    /// Who set the image, where it was one of us.
+    /// Who set the image: the deployer, where it was one of us, else the program.
     pub by: Option<String>,
     /// Whether all of its pods are of its newest template, and up.
     pub is_up: bool,
@@ -28,11 +29,11 @@ impl Seen {
     pub(super) fn of(object: &DynamicObject, container: &str) -> Option<Self> {
         let containers = object.data.pointer("/spec/template/spec/containers")?.as_array()?;
         let container = containers.iter().find(|it| it["name"] == container)?;
-        let notes = object.metadata.annotations.as_ref();
+        let image = container["image"].as_str()?;
         Some(Self {
-            image: container["image"].as_str()?.to_owned(),
+            image: image.to_owned(),
             version: object.metadata.resource_version.clone(),
-            by: notes.and_then(|notes| notes.get(BY)).cloned(),
+            by: by(object, container["name"].as_str()?, image),
             is_up: is_up(object),
             obstacle: obstacle(&object.data["spec"]),
             since: object
@@ -42,6 +43,25 @@ impl Seen {
                 .map_or(Timestamp::UNIX_EPOCH, |t| t.0),
         })
     }
+}
+
+/// Who set `image`. What we have noted counts only for the image that we have set: others leave our
+/// notes as they are.
+fn by(object: &DynamicObject, container: &str, image: &str) -> Option<String> {
+    let note = |key: &str| object.metadata.annotations.as_ref()?.get(key);
+    if note(IMAGE).is_some_and(|ours| ours == image) {
+        return note(BY).cloned();
+    }
+    let key = format!("k:{}", json!({ "name": container }));
+    let path = ["f:spec", "f:template", "f:spec", "f:containers", &key, "f:image"];
+    let has_set = |entry: &&ManagedFieldsEntry| {
+        let fields = entry.fields_v1.as_ref().map(|fields| &fields.0);
+        path.iter().try_fold(fields?, |fields, part| fields.get(part)).map(drop)
+    };
+    let entries = object.metadata.managed_fields.iter().flatten();
+    let setters = entries.filter(|entry| has_set(entry).is_some());
+    let last = setters.max_by_key(|entry| entry.time.as_ref().map(|time| time.0))?;
+    last.manager.clone().filter(|manager| manager != FIELD_MANAGER)
 }
 
 fn obstacle(spec: &Value) -> Option<&'static str> {
@@ -110,6 +130,40 @@ mod tests {
         };
         assert!(up(daemons(3)) && !up(daemons(4)));
         assert_eq!(Seen::of(&object(status(2, 2, 2)), "other"), None);
+    }
+
+    #[test]
+    fn who_set_an_image_is_who_set_this_one() {
+        let mut object = object(serde_json::json!({}));
+        let by = |object: &DynamicObject| Seen::of(object, "main").unwrap().by;
+        assert_eq!(by(&object), None);
+        let note = |object: &mut DynamicObject, image: &str| {
+            let notes = [(BY.to_owned(), "ann".to_owned()), (IMAGE.to_owned(), image.to_owned())];
+            object.metadata.annotations = Some(notes.into());
+        };
+        note(&mut object, "m:1");
+        assert_eq!(by(&object).as_deref(), Some("ann"));
+        note(&mut object, "m:0");
+        assert_eq!(by(&object), None, "that was another image");
+        let managed = |manager: &str, minute: u32, container: &str| {
+            let image = serde_json::json!({ "f:image": {} });
+            let containers =
+                serde_json::json!({ format!("k:{{\"name\":\"{container}\"}}"): image });
+            serde_json::json!({
+                "manager": manager, "operation": "Update", "apiVersion": "apps/v1",
+                "time": format!("2024-06-10T12:{minute:02}:00Z"), "fieldsType": "FieldsV1",
+                "fieldsV1": { "f:spec": { "f:template": { "f:spec": { "f:containers": containers } } } },
+            })
+        };
+        let fields = serde_json::json!([
+            managed("helm", 1, "main"),
+            managed("kubectl-client-side-apply", 2, "main"),
+            managed("kubectl-edit", 3, "side"),
+        ]);
+        object.metadata.managed_fields = serde_json::from_value(fields).unwrap();
+        assert_eq!(by(&object).as_deref(), Some("kubectl-client-side-apply"));
+        note(&mut object, "m:1");
+        assert_eq!(by(&object).as_deref(), Some("ann"));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
 
-use super::{Asked, BY, FIELD_MANAGER, WorkloadTransport, gone, seen::Seen};
+use super::{Asked, BY, FIELD_MANAGER, IMAGE, WorkloadTransport, gone, seen::Seen};
 use crate::{
     failure::{self, Effect},
     record::Stored,
@@ -94,7 +94,7 @@ impl WorkloadTransport {
                 "namespace": place.namespace,
                 // Whoever changed it meanwhile makes this fail.
                 "resourceVersion": seen.version,
-                "annotations": { RUN: scope.run.as_str(), BY: scope.who },
+                "annotations": { RUN: scope.run.as_str(), BY: scope.who, IMAGE: image },
             },
             "spec": { "template": { "spec": {
                 "containers": [{ "name": place.container, "image": image }],

@@ -85,8 +85,17 @@ impl Scene {
 
     /// Whether a release is remembered on the target of this name.
     pub fn remembers(&self, target: &Target, release: &Release) -> bool {
-        let path = format!("/api/v1/namespaces/{NAMESPACE}/configmaps/deploy-mathoid-{target}");
-        let map = self.kube.get(&path).unwrap();
+        let list = self.kube.get(&format!("/api/v1/namespaces/{NAMESPACE}/configmaps")).unwrap();
+        let begins = [
+            format!("deploy-mathoid-deployment-{target}-main-"),
+            format!("deploy-mathoid-helm-{target}-"),
+        ];
+        // What is left of the name is a mark of eight digits.
+        let has =
+            |name: &str, begin: &str| name.strip_prefix(begin).is_some_and(|mark| mark.len() == 8);
+        let is_of = |name: &str| begins.iter().any(|begin| has(name, begin));
+        let mut maps = list["items"].as_array().unwrap().iter();
+        let map = maps.find(|map| is_of(map["metadata"]["name"].as_str().unwrap())).unwrap();
         map["data"]["record.json"].as_str().unwrap().contains(release.id.as_str())
     }
 

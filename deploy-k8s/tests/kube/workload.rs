@@ -99,6 +99,17 @@ async fn an_image_of_others_that_changes_meanwhile_is_not_overwritten() {
     assert_eq!(scene.image(name), "registry.example/other:b");
     transport.promote(&target, &back, &scope("r1")).await.unwrap();
 
+    // Who set it is told, and not who deployed before.
+    let forward = change(&target, release(1), release(2));
+    set_image(&scene.kube, name, &format!("{IMAGE}:v1@{}", version(1).id));
+    transport.fetch(&target, &forward, &scope("r1")).await.unwrap();
+    transport.promote(&target, &forward, &scope("r1")).await.unwrap();
+    let by = || async { transport.live(&target, &scope("r1")).await.unwrap().serving.unwrap().by };
+    assert_eq!(by().await.as_deref(), Some("ann"));
+    set_image(&scene.kube, name, &format!("{IMAGE}:v3@{}", version(3).id));
+    assert_eq!(by().await.as_deref(), Some("curl"));
+    set_image(&scene.kube, name, "registry.example/other:b");
+
     // Somebody else's image is not taken for nothing.
     set_image(&scene.kube, name, "registry.example/other:c");
     let error = transport.promote(&target, &back, &scope("r1")).await.unwrap_err();
