@@ -11,6 +11,8 @@ mod noise;
 mod object;
 mod path;
 mod report;
+#[cfg(test)]
+mod tests;
 mod text;
 
 pub(crate) use difference::{Difference, Live, Seen};

@@ -17,6 +17,8 @@ use crate::{
 
 /// How many different diffs of one file a plan holds.
 const DISTINCT: usize = 50;
+/// How much text of diffs a plan holds, in bytes.
+const LARGEST: usize = 1024 * 1024;
 /// How many targets are asked at once.
 const AT_ONCE: usize = 8;
 
@@ -65,6 +67,7 @@ fn write_down(plan: &mut Plan, answers: impl Iterator<Item = (Target, Answer)>) 
     let mut found: Vec<PlannedDiff> = Vec::new();
     let mut known: BTreeMap<(String, String), usize> = BTreeMap::new();
     let mut distinct: BTreeMap<String, usize> = BTreeMap::new();
+    let mut size = 0;
     let mut unknown: BTreeMap<String, Vec<Target>> = BTreeMap::new();
     for (target, answer) in answers {
         let diffs = match answer {
@@ -79,10 +82,11 @@ fn write_down(plan: &mut Plan, answers: impl Iterator<Item = (Target, Answer)>) 
             if !known.contains_key(&key) {
                 let count = distinct.entry(key.0.clone()).or_default();
                 *count += 1;
-                if *count > DISTINCT {
+                if *count > DISTINCT || size + key.1.len() > LARGEST {
                     // A plan stays readable: of the rest only the targets are told.
                     key.1.clear();
                 }
+                size += key.1.len();
             }
             let at = *known.entry(key.clone()).or_insert_with(|| {
                 let (file, diff) = key;

@@ -48,6 +48,10 @@ impl Preview for OneFile {
             "panics" => panic!("not thought of"),
             "once" if scope.attempt == 1 => Err(failed(ErrorKind::Unreachable, "gone")),
             "silent" => std::future::pending().await,
+            name if name.starts_with("large") => {
+                let diff = format!("{name} {}", "x".repeat(100_000));
+                Ok(vec![FileDiff { file: name.to_owned(), diff }])
+            }
             _ => Ok(vec![FileDiff { file: self.file.to_owned(), diff: "-1\n+2".to_owned() }]),
         }
     }
@@ -131,4 +135,18 @@ async fn a_plan_that_is_stopped_or_dropped_asks_nobody_any_more() {
         let asked = preview.asked.load(Ordering::SeqCst);
         assert!((1..20).contains(&asked), "{asked}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_plan_has_room_for_so_much_and_names_the_targets_of_the_rest() {
+    let names: Vec<String> = (10..40).map(|n| format!("large{n}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let story = Story::new(&[("hosts", &names)]);
+    let story =
+        story.pipeline(|backend| Pipeline::new(backend.with_preview(OneFile::new("template"))));
+    let plan = plan(&story).await;
+    assert_eq!(plan.diffs.len(), 30, "each is named");
+    let size: usize = plan.diffs.iter().map(|diff| diff.diff.len()).sum();
+    assert!((900_000..1_048_577).contains(&size), "{size}");
+    assert!(plan.diffs[29].diff.is_empty());
 }

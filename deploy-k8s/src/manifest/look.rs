@@ -242,7 +242,7 @@ fn is_silence(error: &BackendError) -> bool {
 }
 
 /// Why, as far as it may be told: a webhook may repeat what it was given.
-fn told(error: &BackendError, key: &Key, held: &[String]) -> String {
+pub(super) fn told(error: &BackendError, key: &Key, held: &[String]) -> String {
     let cause = error.cause();
     let is_answer = matches!(error.kind(), ErrorKind::Denied | ErrorKind::NotFound);
     let may_tell = key.is_secret() && !is_answer;

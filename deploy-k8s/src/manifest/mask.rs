@@ -26,10 +26,13 @@ pub(super) fn in_one_place(key: &Key, mut object: Value) -> Value {
         *data = json!({});
     }
     for (name, value) in plain {
-        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        data[name] = Value::String(STANDARD.encode(text));
+        data[name] = Value::String(STANDARD.encode(as_text(&value)));
     }
     object
+}
+
+fn as_text(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
 /// An object before and after, as they are shown.
@@ -79,13 +82,16 @@ pub(super) fn without_any_sum(value: &Value) -> Value {
 pub(super) fn held<'v>(objects: impl Iterator<Item = (&'v Key, &'v Value)>) -> Vec<String> {
     let mut held = Vec::new();
     for (_, object) in objects.filter(|(key, _)| key.is_secret()) {
-        for data in ["data", "stringData"] {
-            let values = object[data].as_object().into_iter().flatten();
-            for text in values.filter_map(|(_, value)| value.as_str()) {
-                held.push(text.to_owned());
-                let decoded = STANDARD.decode(text).ok();
-                held.extend(decoded.and_then(|bytes| String::from_utf8(bytes).ok()));
-            }
+        let values = |field: &str| object[field].as_object().into_iter().flatten();
+        for (_, value) in values("data") {
+            let text = value.as_str().unwrap_or_default();
+            held.push(text.to_owned());
+            let decoded = STANDARD.decode(text).ok();
+            held.extend(decoded.and_then(|bytes| String::from_utf8(bytes).ok()));
+        }
+        for (_, value) in values("stringData") {
+            let text = as_text(value);
+            held.extend([STANDARD.encode(&text), text]);
         }
     }
     held.iter_mut().for_each(|text| *text = text.trim().to_owned());

@@ -6,10 +6,10 @@ use deploy_core::{
     backend::{Closing, FileDiff, Preview, Transport},
     plan::{Change, Work},
 };
-use deploy_k8s::{Chart, HelmPlace, HelmTransport, WorkloadTransport};
+use deploy_k8s::{Chart, Cluster, HelmPlace, HelmTransport, WorkloadTransport};
 use serde_json::json;
 
-use super::scene::{IMAGE, NAMESPACE, Scene, scope, target, terms, version};
+use super::scene::{IMAGE, NAMESPACE, Scene, identity, options, scope, target, terms, version};
 
 const DEPLOYMENT: &str = r#"apiVersion: apps/v1
 kind: Deployment
@@ -223,4 +223,69 @@ async fn a_plan_tells_the_image_of_a_workload_and_who_set_another() {
     );
     let lines = changed(of(&diffs, "Deployment/mathoid, will change"));
     assert!(lines[0].contains(":v7") && lines[1].contains(":v2@sha256"), "{lines:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a control plane (cargo xtask kube build)"]
+async fn who_may_not_look_is_told_what_is_rendered_and_that_it_was_not_compared() {
+    let mut scene = Scene::new("preview-blind");
+    let chart = tempfile::tempdir().unwrap();
+    write_chart(chart.path());
+    let first = helm(&scene, chart.path(), FIRST);
+    let install = change(&first, None, Some(1));
+    deploy(&first, &install, "r1").await;
+
+    let rbac = "/apis/rbac.authorization.k8s.io/v1";
+    let subject =
+        json!({ "kind": "User", "name": "reader", "apiGroup": "rbac.authorization.k8s.io" });
+    let rules = json!([
+        { "apiGroups": [""], "resources": ["secrets"], "verbs": ["get", "list"] },
+        { "apiGroups": [""], "resources": ["namespaces"], "verbs": ["get"] },
+    ]);
+    let role = json!({ "metadata": { "name": "reader" }, "rules": rules });
+    scene.kube.create(&format!("{rbac}/clusterroles"), &role).unwrap();
+    let to =
+        json!({ "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "reader" });
+    let binding = json!({ "metadata": { "name": "reader" }, "roleRef": to, "subjects": [subject] });
+    scene.kube.create(&format!("{rbac}/clusterrolebindings"), &binding).unwrap();
+    scene.kube.add_token("token-of-the-reader", "reader").unwrap();
+    scene.kube.kill_api();
+    scene.kube.start_api().unwrap();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    scene.kube.write_kubeconfig(file.path(), "token-of-the-reader").unwrap();
+    let mut options = options(&scene.kube, "preview-blind", identity(&scene.kube));
+    options.kubeconfig = Some(file.path().to_owned());
+    scene.cluster = Cluster::new(options);
+
+    let values = "{level: high, password: hunter3-of-new, map: conf, extra: true}";
+    let blind = helm(&scene, chart.path(), values);
+    let next = change(&blind, Some(1), Some(2));
+    let diffs = blind.diffs(&next, &scope("look")).await.unwrap();
+    let all = told(&diffs);
+    let deployment = of(&diffs, "Deployment/mathoid, will change");
+    assert!(deployment.starts_with("not compared with what lives there: deployments"), "{all}");
+    assert!(deployment.contains("cannot get resource"), "{all}");
+    let lines = changed(deployment).join("\n");
+    assert!(lines.contains("mathoid:v2") && lines.contains("value: high"), "{all}");
+    let unchanged = of(&diffs, "what lives in the cluster");
+    assert!(unchanged.starts_with("ConfigMap/conf not compared: "), "{all}");
+    // It may read Secrets, and not change them.
+    let masked = of(&diffs, "Secret/mathoid, will change");
+    assert!(masked.contains("password") && masked.contains("cannot patch"), "{all}");
+    for secret in [OLD, NEW, "kept-secret", "aHVudGVy", "a2VwdC"] {
+        assert!(!all.contains(secret), "{secret}\n{all}");
+    }
+
+    // A chart that does not render is told, and not what it was given.
+    let template = chart.path().join("templates/map.yaml");
+    fs::write(&template, "kind: {{ fail .Values.secret_of_old }}").unwrap();
+    let values = format!("{{secret_of_old: is {OLD} here, password: x, map: y, level: z}}");
+    let broken = helm(&scene, chart.path(), &values);
+    let error = broken.diffs(&change(&broken, Some(1), Some(3)), &scope("look")).await.unwrap_err();
+    let words = format!("{error:?} {error} {}", error.cause());
+    assert!(!words.contains(OLD), "{words}");
+    fs::write(&template, "kind: {{ requird }}").unwrap();
+    let broken = helm(&scene, chart.path(), FIRST);
+    let error = broken.diffs(&change(&broken, Some(1), Some(3)), &scope("look")).await.unwrap_err();
+    assert!(error.cause().contains("requird"), "{}", error.cause());
 }
