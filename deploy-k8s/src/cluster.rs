@@ -8,7 +8,7 @@ use deploy_core::backend::{BackendError, ErrorKind, Scope};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{
     Api, Client, Config,
-    config::{KubeConfigOptions, Kubeconfig},
+    config::{KubeConfigOptions, Kubeconfig, KubeconfigError},
 };
 use sha2::{Digest, Sha256};
 use tokio::sync::OnceCell;
@@ -88,12 +88,12 @@ impl Cluster {
     /// # Errors
     /// As [`client`](Self::client), but for `Conflict`.
     pub async fn identity(&self, scope: &Scope) -> Result<Identity, BackendError> {
-        let (config, client) = self.open().await?;
+        let (config, client) = self.open(scope).await?;
         self.seen(&config, &client, scope).await
     }
 
     async fn connect(&self, scope: &Scope) -> Result<Client, BackendError> {
-        let (config, client) = self.open().await?;
+        let (config, client) = self.open(scope).await?;
         let (seen, wanted) = (self.seen(&config, &client, scope).await?, &self.0.options.identity);
         if seen == *wanted {
             return Ok(client);
@@ -106,7 +106,7 @@ impl Cluster {
             .with_hint("correct the context; if the cluster was made anew, its identity"))
     }
 
-    async fn open(&self) -> Result<(Config, Client), BackendError> {
+    async fn open(&self, scope: &Scope) -> Result<(Config, Client), BackendError> {
         let options = &self.0.options;
         let attempted = format!("read how the cluster {} is reached", options.name);
         let failed = |error: &dyn fmt::Display| {
@@ -122,15 +122,20 @@ impl Cluster {
             Some(file) => Kubeconfig::read_from(file),
             None => Kubeconfig::read(),
         };
-        let file = file.map_err(|error| failed(&error))?;
+        let file = file.map_err(|error| failed(&read(&error)))?;
         let context =
             KubeConfigOptions { context: Some(options.context.clone()), cluster: None, user: None };
         let config = Config::from_custom_kubeconfig(file, &context).await;
-        let mut config = config.map_err(|error| failed(&error))?;
+        let mut config = config.map_err(|error| failed(&read(&error)))?;
         config.connect_timeout = Some(CONNECT);
         // Retries are the engine's.
         config.default_retry = false;
-        let client = Client::try_from(config.clone()).map_err(|error| failed(&error))?;
+        let program = config.auth_info.exec.as_ref().and_then(|exec| exec.command.clone());
+        let client = started(config.clone(), scope, &attempted).await?;
+        let client = client.map_err(|error| match failure::auth(&error) {
+            Some(auth) => failure::denied(auth, program.as_deref(), &attempted),
+            None => failed(&error),
+        })?;
         Ok((config, client))
     }
 
@@ -149,7 +154,17 @@ impl Cluster {
                 Ok(Identity::Uid(system.metadata.uid.unwrap_or_default()))
             }
             Identity::Authority(_) => {
-                let authority = config.root_cert.as_ref().and_then(|certs| certs.first());
+                let authorities = config.root_cert.as_deref().unwrap_or_default();
+                let authority = authorities.first();
+                // All of a bundle are trusted: the first would say nothing of who has answered.
+                if authorities.iter().any(|other| Some(other) != authority) {
+                    let several = format!("its context trusts {} authorities", authorities.len());
+                    return Err(BackendError::new(ErrorKind::NotFound, attempted)
+                        .with_source(several)
+                        .with_hint(
+                            "give it the one that signs for it, or pin the uid of kube-system",
+                        ));
+                }
                 let Some(authority) = authority.filter(|_| !config.accept_invalid_certs) else {
                     return Err(BackendError::new(ErrorKind::NotFound, attempted)
                         .with_source("its context names no certificate authority, or skips it")
@@ -167,3 +182,42 @@ impl Cluster {
         }
     }
 }
+
+/// A client as `config` says. That may run a program which gives credentials, as long as it likes and
+/// asking on the terminal: so on a thread of its own, which nobody waits for at the end.
+async fn started(
+    config: Config,
+    scope: &Scope,
+    attempted: &str,
+) -> Result<Result<Client, kube::Error>, BackendError> {
+    let (tell, told) = tokio::sync::oneshot::channel();
+    let runtime = tokio::runtime::Handle::current();
+    std::thread::spawn(move || {
+        let _inside = runtime.enter();
+        // Where nobody listens any more, it is too late.
+        let _ = tell.send(Client::try_from(config));
+    });
+    tokio::select! {
+        // The thread ends by itself where the library panics, as it does at a token of odd letters.
+        client = told => client.map_err(|_| {
+            BackendError::new(ErrorKind::Denied, attempted)
+                .with_source("its credentials in the kubeconfig cannot be used")
+        }),
+        () = tokio::time::sleep_until(scope.deadline) => {
+            Err(BackendError::new(ErrorKind::TimedOut, attempted)
+                .with_source("the program that gives its credentials did not end in time"))
+        }
+        () = scope.cancel.cancelled() => Err(BackendError::new(ErrorKind::Cancelled, attempted)),
+    }
+}
+
+/// What is wrong with a kubeconfig, without its text: it holds credentials.
+fn read(error: &KubeconfigError) -> String {
+    match error {
+        KubeconfigError::Parse(_) => "it is not written as a kubeconfig is".to_owned(),
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

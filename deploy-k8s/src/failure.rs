@@ -3,7 +3,7 @@
 use std::{error::Error, future::Future};
 
 use deploy_core::backend::{BackendError, ErrorKind, Scope};
-use kube::core::Status;
+use kube::{client::AuthError, core::Status};
 
 /// Whether a call changes something. What became of a change is unknown when its answer is lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,8 +37,10 @@ pub(crate) fn of(error: kube::Error, effect: Effect, attempted: &str) -> Backend
     if let kube::Error::Api(status) = &error {
         return refused(status, effect, attempted);
     }
+    if let Some(auth) = auth(&error) {
+        return denied(auth, None, attempted);
+    }
     let kind = match (&error, effect) {
-        (kube::Error::Auth(_), _) => ErrorKind::Denied,
         (kube::Error::SerdeError(_) | kube::Error::FromUtf8(_), _) => ErrorKind::Broken,
         (_, Effect::Asks) => ErrorKind::Unreachable,
         (_, Effect::Changes) if is_unconnected(&error) => ErrorKind::Unreachable,
@@ -49,11 +51,42 @@ pub(crate) fn of(error: kube::Error, effect: Effect, attempted: &str) -> Backend
     while let Some(inner) = cause.source() {
         cause = inner;
     }
-    let told = BackendError::new(kind, attempted).with_source(cause.to_string());
-    match kind {
-        ErrorKind::Denied => told.with_hint(CREDENTIALS),
-        _ => told,
+    BackendError::new(kind, attempted).with_source(cause.to_string())
+}
+
+/// What went wrong with our credentials, where it was that.
+pub(crate) fn auth(error: &kube::Error) -> Option<&AuthError> {
+    let mut next: Option<&(dyn Error + 'static)> = Some(error);
+    while let Some(cause) = next {
+        if let Some(kube::Error::Auth(auth)) = cause.downcast_ref() {
+            return Some(auth);
+        }
+        if let Some(auth) = cause.downcast_ref() {
+            return Some(auth);
+        }
+        next = cause.source();
     }
+    None
+}
+
+/// The error for credentials that could not be had, perhaps of `program`. What a program printed may
+/// be a token, and what it was given too: neither is told.
+pub(crate) fn denied(error: &AuthError, program: Option<&str>, attempted: &str) -> BackendError {
+    let program = program.map(|name| format!(" ({name})")).unwrap_or_default();
+    let program = format!("the program that gives its credentials{program}");
+    let told = match error {
+        AuthError::AuthExecRun { out, .. } => format!("{program} failed: {}", out.status),
+        AuthError::AuthExecStart(error) => format!("{program} cannot be run: {error}"),
+        AuthError::AuthExecParse(_) | AuthError::ParseTokenKey(_) | AuthError::ExecPluginFailed => {
+            format!("{program} gave none that can be read")
+        }
+        AuthError::AuthExec(_) | AuthError::AuthExecSerialize(_) => format!("{program} failed"),
+        AuthError::ReadTokenFile(error, file) => {
+            format!("the token in {} cannot be read: {error}", file.display())
+        }
+        _ => "its credentials in the kubeconfig cannot be used".to_owned(),
+    };
+    BackendError::new(ErrorKind::Denied, attempted).with_source(told).with_hint(CREDENTIALS)
 }
 
 const CREDENTIALS: &str = "its credentials in the kubeconfig may have expired: renew them";

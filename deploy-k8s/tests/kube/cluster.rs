@@ -28,6 +28,25 @@ async fn only_the_cluster_that_is_meant_is_spoken_to() {
     assert!(pinned(seen.clone()).client(&scope("r1")).await.is_ok());
     let error = pinned(any).client(&scope("r1")).await.err().unwrap();
     assert!(error.cause().contains(&seen.to_string()), "{}", error.cause());
+
+    // Where several are trusted, the first proves nothing.
+    let place = tempfile::tempdir().unwrap();
+    let [bundle, file] = ["bundle.crt", "kubeconfig"].map(|name| place.path().join(name));
+    let authority = |kube: &xtask::Kube| {
+        std::fs::read_to_string(kube.kubeconfig().with_file_name("ca.crt")).unwrap()
+    };
+    std::fs::write(&bundle, authority(&one.kube) + &authority(&other.kube)).unwrap();
+    let text = std::fs::read_to_string(one.kube.kubeconfig()).unwrap();
+    let own = one.kube.kubeconfig().with_file_name("ca.crt");
+    let text = text.replace(own.to_str().unwrap(), bundle.to_str().unwrap());
+    std::fs::write(&file, text).unwrap();
+    let mut several = options(&one.kube, "which-one", seen);
+    several.kubeconfig = Some(file.clone());
+    let error = Cluster::new(several).client(&scope("r1")).await.err().unwrap();
+    assert!(error.cause().contains("trusts 2 authorities"), "{}", error.cause());
+    let mut by_uid = options(&one.kube, "which-one", identity(&one.kube));
+    by_uid.kubeconfig = Some(file);
+    assert!(Cluster::new(by_uid).client(&scope("r1")).await.is_ok());
 }
 
 #[tokio::test]
