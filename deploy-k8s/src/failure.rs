@@ -94,10 +94,11 @@ const CREDENTIALS: &str = "its credentials in the kubeconfig may have expired: r
 fn refused(status: &Status, effect: Effect, attempted: &str) -> BackendError {
     let kind = match status.code {
         401 | 403 => ErrorKind::Denied,
-        404 | 410 => ErrorKind::NotFound,
+        404 => ErrorKind::NotFound,
         409 => ErrorKind::Conflict,
-        // It was not begun: too many requests, or nobody there to take them.
-        429 | 503 => ErrorKind::Unreachable,
+        // It was not begun: a list that changed while its pages were asked for and has to be begun anew,
+        // too many requests, or nobody there to take them.
+        410 | 429 | 503 => ErrorKind::Unreachable,
         500.. if effect == Effect::Changes => ErrorKind::Lost,
         500.. => ErrorKind::Unreachable,
         _ => ErrorKind::Rejected,
@@ -144,6 +145,7 @@ mod tests {
             (404, Asks, ErrorKind::NotFound),
             (409, Changes, ErrorKind::Conflict),
             (422, Changes, ErrorKind::Rejected),
+            (410, Asks, ErrorKind::Unreachable),
             (429, Changes, ErrorKind::Unreachable),
             (500, Asks, ErrorKind::Unreachable),
             (500, Changes, ErrorKind::Lost),

@@ -16,10 +16,12 @@ pub(crate) struct Image {
 }
 
 impl Image {
-    /// Reads `host:port/path:tag@sha256:digest`, of which all but the name may be missing.
+    /// Reads `host:port/path:tag@sha256:digest`, of which all but the name may be missing. What is pinned
+    /// in another way is nobody's image of ours: all of it is the name.
     pub(crate) fn parse(text: &str) -> Self {
         let (rest, digest) = match text.split_once('@') {
-            Some((rest, digest)) => (rest, Some(digest).filter(|digest| is_digest(digest))),
+            Some((rest, digest)) if is_digest(digest) => (rest, Some(digest)),
+            Some(_) => return Self { name: text.to_owned(), tag: None, digest: None },
             None => (text, None),
         };
         // A colon before the last slash is a port's.
@@ -113,7 +115,11 @@ mod tests {
             assert_eq!((image.name.as_str(), image.tag.as_deref()), (name, tag), "{text}");
             assert_eq!(image.written(), text);
         }
-        assert_eq!(Image::parse("mathoid@sha256:short").digest, None);
+        for text in ["mathoid@sha256:short", "r/mathoid:v1@sha512:00"] {
+            let image = Image::parse(text);
+            assert_eq!((image.name.as_str(), image.version()), (text, None), "it is not ours");
+            assert_eq!(image.written(), text);
+        }
     }
 
     #[test]

@@ -34,7 +34,16 @@ pub struct Registry {
     process: Child,
     port: u16,
     login: Option<(&'static str, &'static str)>,
+    token: Option<String>,
     _dir: TempDir,
+}
+
+/// Whom a registry believes who may ask.
+#[derive(Debug, Clone, Copy)]
+enum Access<'a> {
+    Anybody,
+    Passwords,
+    Tokens { realm: &'a str, certificate: &'a str },
 }
 
 impl Registry {
@@ -43,6 +52,24 @@ impl Registry {
     /// # Errors
     /// When docker-registry is not installed, or does not come up.
     pub fn up(private: bool) -> Result<Self, KubeError> {
+        Self::with(if private { Access::Passwords } else { Access::Anybody })
+    }
+
+    /// Starts one that wants a token of `tests` for the service `registry`, signed by the holder of
+    /// `certificate` (PEM), and sends for it to the URL `realm`.
+    ///
+    /// # Errors
+    /// As [`up`](Self::up).
+    pub fn with_tokens(realm: &str, certificate: &str) -> Result<Self, KubeError> {
+        Self::with(Access::Tokens { realm, certificate })
+    }
+
+    /// Pushes with this token from now on.
+    pub fn show_token(&mut self, token: impl Into<String>) {
+        self.token = Some(token.into());
+    }
+
+    fn with(access: Access<'_>) -> Result<Self, KubeError> {
         let dir = tempfile::tempdir().map_err(KubeError::io("make", "a directory"))?;
         let port = TcpListener::bind("127.0.0.1:0").and_then(|it| it.local_addr());
         let port = port.map_err(KubeError::io("find a free port on", "127.0.0.1"))?.port();
@@ -51,11 +78,21 @@ impl Registry {
         let mut config = json!({
             "version": 0.1,
             "log": { "level": "warn" },
-            "storage": { "filesystem": { "rootdirectory": dir.path().join("data") } },
+            "storage": { "delete": { "enabled": true }, "filesystem": { "rootdirectory": dir.path().join("data") } },
             "http": { "addr": format!("127.0.0.1:{port}") },
         });
-        if private {
-            config["auth"] = json!({ "htpasswd": { "realm": "tests", "path": passwords } });
+        match access {
+            Access::Anybody => {}
+            Access::Passwords => {
+                config["auth"] = json!({ "htpasswd": { "realm": "tests", "path": passwords } });
+            }
+            Access::Tokens { realm, certificate } => {
+                let bundle = dir.path().join("bundle.pem");
+                fs::write(&bundle, certificate).map_err(KubeError::io("write", &bundle))?;
+                config["auth"] = json!({ "token": {
+                    "realm": realm, "service": "registry", "issuer": "tests", "rootcertbundle": bundle,
+                } });
+            }
         }
         let file = dir.path().join("config.yml");
         // JSON is YAML.
@@ -68,11 +105,12 @@ impl Registry {
             .stderr(Stdio::null())
             .spawn()
             .map_err(KubeError::io("run", "docker-registry"))?;
-        let login = private.then_some(("ann", "secret"));
-        let registry = Self { process, port, login, _dir: dir };
+        let login = matches!(access, Access::Passwords).then_some(("ann", "secret"));
+        let registry = Self { process, port, login, token: None, _dir: dir };
         let begun = Instant::now();
         while begun.elapsed() < PATIENCE {
-            if registry.ask(&["-f"], "/v2/", b"").is_ok() {
+            // That nobody is let in without a token is an answer.
+            if registry.ask(&[], "/v2/", b"").is_ok() {
                 return Ok(registry);
             }
             thread::sleep(Duration::from_millis(50));
@@ -108,17 +146,65 @@ impl Registry {
             "rootfs": { "type": "layers", "diff_ids": [] },
         })
         .to_string();
-        let digest = self.blob(name, config.as_bytes())?;
         let media = "application/vnd.docker.distribution.manifest.v2+json";
-        let manifest = json!({
-            "schemaVersion": 2, "mediaType": media,
-            "config": {
-                "mediaType": "application/vnd.docker.container.image.v1+json",
-                "size": config.len(), "digest": digest,
+        self.push_manifest(
+            (name, tag),
+            media,
+            |config| {
+                json!({
+                    "schemaVersion": 2, "mediaType": media, "layers": [],
+                    "config": {
+                        "mediaType": "application/vnd.docker.container.image.v1+json",
+                        "size": config.1, "digest": config.0,
+                    },
+                })
             },
-            "layers": [],
-        })
-        .to_string();
+            config.as_bytes(),
+        )
+    }
+
+    /// Pushes what is no image as `name:tag`: a manifest of OCI whose configuration is `config`, of the
+    /// media type `kind`; returns its digest.
+    ///
+    /// # Errors
+    /// As [`push`](Self::push).
+    pub fn push_artifact(
+        &self,
+        (name, tag): (&str, &str),
+        kind: &str,
+        config: &str,
+    ) -> Result<String, KubeError> {
+        let media = "application/vnd.oci.image.manifest.v1+json";
+        self.push_manifest(
+            (name, tag),
+            media,
+            |stored| {
+                json!({
+                    "schemaVersion": 2, "mediaType": media, "layers": [],
+                    "config": { "mediaType": kind, "size": stored.1, "digest": stored.0 },
+                })
+            },
+            config.as_bytes(),
+        )
+    }
+
+    /// Deletes the manifest `digest` of `name`, with all its tags.
+    ///
+    /// # Errors
+    /// When the registry does not do it.
+    pub fn delete(&self, name: &str, digest: &str) -> Result<(), KubeError> {
+        self.ask(&["-f", "-X", "DELETE"], &format!("/v2/{name}/manifests/{digest}"), b"").map(drop)
+    }
+
+    fn push_manifest(
+        &self,
+        (name, tag): (&str, &str),
+        media: &str,
+        manifest: impl Fn((String, usize)) -> Value,
+        config: &[u8],
+    ) -> Result<String, KubeError> {
+        let digest = self.blob(name, config)?;
+        let manifest = manifest((digest, config.len())).to_string();
         let kind = format!("Content-Type: {media}");
         let words = ["-f", "-X", "PUT", "-H", &kind, "--data-binary", "@-"];
         self.ask(&words, &format!("/v2/{name}/manifests/{tag}"), manifest.as_bytes())?;
@@ -149,6 +235,9 @@ impl Registry {
         curl.args(["-sS", "--max-time", "20"]).args(words);
         if let Some((user, password)) = self.login {
             curl.args(["-u", &format!("{user}:{password}")]);
+        }
+        if let Some(token) = &self.token {
+            curl.args(["-H", &format!("Authorization: Bearer {token}")]);
         }
         curl.arg(format!("http://{}{path}", self.host()));
         curl.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());

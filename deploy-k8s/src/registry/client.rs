@@ -6,7 +6,7 @@ use deploy_core::backend::{BackendError, ErrorKind};
 use reqwest::{
     Client, Method, Response, StatusCode, Url,
     header::{ACCEPT, HeaderMap, LINK, WWW_AUTHENTICATE},
-    redirect::Policy,
+    redirect::{Action, Attempt, Policy},
 };
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
@@ -21,6 +21,8 @@ use crate::{image::is_digest, tls};
 
 /// How long one question may take.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How many redirects are followed.
+const REDIRECTS: usize = 5;
 /// How many tags are asked for at a time.
 const PAGE: usize = 1000;
 /// How many tags are looked at.
@@ -35,6 +37,9 @@ const DIGEST: &str = "docker-content-digest";
 pub(super) struct Registry {
     name: ImageName,
     client: Client,
+    /// For tokens: what is sent for one goes nowhere else.
+    token_client: Client,
+    patience: Duration,
     config: Option<PathBuf>,
     pass: RwLock<Option<Pass>>,
 }
@@ -66,11 +71,18 @@ struct TokenAnswer {
 
 impl Registry {
     pub(super) fn new(name: ImageName) -> Result<Self, BackendError> {
-        let client = client().map_err(|error| {
+        let broken = |error: Box<dyn Error + Send + Sync>| {
             BackendError::new(ErrorKind::Broken, format!("ask the registry of {name}"))
                 .with_source(error)
-        })?;
-        Ok(Self { name, client, config: None, pass: RwLock::default() })
+        };
+        let client = client(Policy::custom(followed)).map_err(broken)?;
+        let token_client = self::client(Policy::none()).map_err(broken)?;
+        let (config, pass) = (None, RwLock::default());
+        Ok(Self { name, client, token_client, patience: PATIENCE, config, pass })
+    }
+
+    pub(super) fn set_patience(&mut self, patience: Duration) {
+        self.patience = patience;
     }
 
     pub(super) fn set_docker_config(&mut self, file: PathBuf) {
@@ -168,7 +180,9 @@ impl Registry {
     ) -> Result<Response, BackendError> {
         let pass = self.pass.read().await.clone();
         let first = self.send(method.clone(), url.clone(), pass.as_ref(), attempted).await?;
-        if first.status() != StatusCode::UNAUTHORIZED {
+        // Who else answered, after a redirect, does not say where our login is sent.
+        let is_own = first.url().origin() == url.origin();
+        if first.status() != StatusCode::UNAUTHORIZED || !is_own {
             return answered(first, attempted);
         }
         let pass = self.admitted(first.headers(), attempted).await?;
@@ -185,6 +199,7 @@ impl Registry {
         attempted: &str,
     ) -> Result<Response, BackendError> {
         let request = self.client.request(method, url).header(ACCEPT, ACCEPTED);
+        let request = request.timeout(self.patience);
         let request = match pass {
             Some(Pass::Basic(user, password)) => request.basic_auth(user, Some(password)),
             Some(Pass::Bearer(token)) => request.bearer_auth(token),
@@ -196,10 +211,10 @@ impl Registry {
     /// What the registry wants to see, by its challenge.
     async fn admitted(&self, headers: &HeaderMap, attempted: &str) -> Result<Pass, BackendError> {
         let denied = |why: String| BackendError::new(ErrorKind::Denied, attempted).with_source(why);
+        let server = self.name.server();
+        let kept = credential::of(server, self.config.clone(), self.patience).await;
         let kept =
-            credential::of(self.name.server(), self.config.clone()).await.map_err(|why| {
-                denied(why).with_hint(format!("try `docker login {}`", self.name.server()))
-            })?;
+            kept.map_err(|why| denied(why).with_hint(format!("try `docker login {server}`")))?;
         for challenge in headers.get_all(WWW_AUTHENTICATE) {
             let text = challenge.to_str().unwrap_or_default();
             for challenge in http_auth::parse_challenges(text).unwrap_or_default() {
@@ -237,13 +252,14 @@ impl Registry {
         let broken = |why: String| BackendError::new(ErrorKind::Broken, attempted).with_source(why);
         let mut url = Url::parse(realm).map_err(|error| broken(format!("{realm:?}: {error}")))?;
         let host = url.host_str().unwrap_or_default();
-        if url.scheme() != "https" && !is_loopback(host) {
+        let is_here = is_loopback(host) && self.name.base().starts_with("http://");
+        if url.scheme() != "https" && !(url.scheme() == "http" && is_here) {
             return Err(broken(format!("it sends for a token to {realm:?}, which is not https")));
         }
         let scope = format!("repository:{}:pull", self.name.path());
         let request = if let Some(Credential::Token(token)) = kept {
             let service = service.unwrap_or_default();
-            self.client.post(url).form(&[
+            self.token_client.post(url).form(&[
                 ("grant_type", "refresh_token"),
                 ("service", &service),
                 ("scope", &scope),
@@ -259,12 +275,12 @@ impl Registry {
             drop(query);
             match kept {
                 Some(Credential::Login { user, password }) => {
-                    self.client.get(url).basic_auth(user, Some(password))
+                    self.token_client.get(url).basic_auth(user, Some(password))
                 }
-                _ => self.client.get(url),
+                _ => self.token_client.get(url),
             }
         };
-        let sent = request.send().await;
+        let sent = request.timeout(self.patience).send().await;
         let response = sent.map_err(|error| unreachable(&error.without_url(), attempted))?;
         let bytes = body(answered(response, attempted)?, attempted).await?;
         let answer: TokenAnswer = parse(&bytes, attempted)?;
@@ -273,14 +289,27 @@ impl Registry {
     }
 }
 
-/// No cookies, no proxies of our own making; redirects are followed, since blobs may lie elsewhere.
-fn client() -> Result<Client, Box<dyn Error + Send + Sync>> {
+/// No cookies, no proxies of our own making.
+fn client(redirects: Policy) -> Result<Client, Box<dyn Error + Send + Sync>> {
     Ok(Client::builder()
         .tls_backend_preconfigured(tls::config()?)
-        .redirect(Policy::limited(5))
-        .timeout(PATIENCE)
+        .redirect(redirects)
         .user_agent(concat!("deploy/", env!("CARGO_PKG_VERSION")))
         .build()?)
+}
+
+/// Blobs may lie elsewhere; but what was asked in secret is not answered in the open.
+fn followed(attempt: Attempt<'_>) -> Action {
+    let from = attempt.previous().last();
+    let is_open =
+        from.is_some_and(|from| from.scheme() == "https") && attempt.url().scheme() != "https";
+    if is_open {
+        return attempt.error("it redirects from https to http");
+    }
+    if attempt.previous().len() > REDIRECTS {
+        return attempt.error("it redirects again and again");
+    }
+    attempt.follow()
 }
 
 /// The next page (RFC 8288), which must be of the same registry.
@@ -334,11 +363,16 @@ fn digest_of(bytes: &[u8]) -> String {
 
 /// The innermost cause tells what happened; the others say that something did.
 fn unreachable(error: &reqwest::Error, attempted: &str) -> BackendError {
+    if error.is_timeout() && !error.is_connect() {
+        return BackendError::new(ErrorKind::TimedOut, attempted)
+            .with_source("the registry gave no answer in time");
+    }
     let mut told: &(dyn Error + 'static) = error;
     while let Some(cause) = told.source() {
         told = cause;
     }
-    BackendError::new(ErrorKind::Unreachable, attempted).with_source(told.to_string())
+    let kind = if error.is_redirect() { ErrorKind::Rejected } else { ErrorKind::Unreachable };
+    BackendError::new(kind, attempted).with_source(told.to_string())
 }
 
 #[cfg(test)]

@@ -4,9 +4,13 @@ use std::{
     fs::File,
     io::{BufReader, ErrorKind},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use docker_credential::{CredentialRetrievalError, DockerCredential};
+
+/// What a credential helper says when it has nothing.
+const NOTHING: &str = "credentials not found in native keychain";
 
 /// A name and a password, or a token that stands for both. Never shown.
 #[derive(Clone, PartialEq, Eq)]
@@ -15,20 +19,24 @@ pub(super) enum Credential {
     Token(String),
 }
 
-/// What is kept for `server`, in the file `config` or by the credential helper that it names; `None` for
-/// nobody.
+/// What is kept for `server`, in the file `config` or by the credential helper that it names, which is
+/// waited for as long as `patience`; `None` for nobody.
 ///
 /// # Errors
 /// Why what is kept cannot be read. What a helper said is not told: it may be the secret.
 pub(super) async fn of(
     server: &str,
     config: Option<PathBuf>,
+    patience: Duration,
 ) -> Result<Option<Credential>, String> {
     let Some(config) = config.or_else(usual) else { return Ok(None) };
     let name = server.to_owned();
     // A helper is a program, which may take its time.
-    let asked = tokio::task::spawn_blocking(move || read(&config, &name)).await;
-    asked.map_err(|error| error.to_string())?
+    let asked = tokio::task::spawn_blocking(move || read(&config, &name));
+    match tokio::time::timeout(patience, asked).await {
+        Ok(read) => read.map_err(|error| error.to_string())?,
+        Err(_) => Err("the credential helper gives no answer".to_owned()),
+    }
 }
 
 /// Where Docker keeps it.
@@ -53,6 +61,10 @@ fn read(config: &Path, server: &str) -> Result<Option<Credential>, String> {
             CredentialRetrievalError::ConfigNotFound
             | CredentialRetrievalError::NoCredentialConfigured,
         ) => Ok(None),
+        // A store that has nothing for this registry says so as a failure.
+        Err(CredentialRetrievalError::HelperFailure { stdout, .. }) if stdout.trim() == NOTHING => {
+            Ok(None)
+        }
         Err(CredentialRetrievalError::HelperFailure { helper, .. }) => {
             Err(format!("the credential helper {helper} failed"))
         }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::Deserialize;
+use serde_json::Value;
 
 /// What is asked for: indexes first, since a tag of several platforms is one.
 pub(super) const ACCEPTED: &str = "application/vnd.oci.image.index.v1+json, \
@@ -56,7 +57,8 @@ impl Manifest {
 /// An image's configuration, as far as it is of use here.
 #[derive(Debug, Clone, Default, Deserialize)]
 pub(super) struct ImageConfig {
-    created: Option<Timestamp>,
+    /// Some builders write odd dates, and are right about the rest.
+    created: Option<Value>,
     author: Option<String>,
     #[serde(default)]
     config: Settings,
@@ -91,7 +93,7 @@ impl About {
         };
         let created = word("created").and_then(|text| text.parse().ok());
         Self {
-            created: created.or(config.created),
+            created: created.or_else(|| config.created.as_ref()?.as_str()?.parse().ok()),
             author: word("authors").or_else(|| config.author.clone()).unwrap_or_default(),
             title: word("description").or_else(|| word("title")).unwrap_or_default(),
             revision: word("revision"),
@@ -116,8 +118,12 @@ mod tests {
         assert_eq!(about.revision.as_deref(), Some("abc"));
         assert_eq!((about.title.as_str(), about.author.as_str()), ("Mathoid", ""));
         assert_eq!(about.created, "2024-06-10T12:34:56Z".parse().ok());
-        let bare: ImageConfig = serde_json::from_str(r#"{"config":{"Labels":null}}"#).unwrap();
-        assert_eq!(About::of(&manifest, &bare), About::default());
+        for bare in
+            [r#"{"config":{"Labels":null}}"#, r#"{"created":"yesterday"}"#, r#"{"created":5}"#]
+        {
+            let bare: ImageConfig = serde_json::from_str(bare).unwrap();
+            assert_eq!(About::of(&manifest, &bare), About::default());
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The tags of an image as versions.
 
-use std::{collections::HashMap, path::PathBuf, sync::Arc};
+use std::{collections::HashMap, path::PathBuf, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use deploy_core::{
@@ -61,6 +61,16 @@ impl RegistrySource {
         Self { registry: Arc::new(registry), scheme, commits: None, told: Mutex::default() }
     }
 
+    /// Gives each question to the registry this long, instead of 30 seconds.
+    #[must_use]
+    pub fn patience(mut self, patience: Duration) -> Self {
+        // Nobody else has it before it is used.
+        if let Some(registry) = Arc::get_mut(&mut self.registry) {
+            registry.set_patience(patience);
+        }
+        self
+    }
+
     /// Lets `commits` tell what lies between the commits that two images were built of.
     #[must_use]
     pub fn with_commits(mut self, commits: Arc<dyn VersionSource>) -> Self {
@@ -79,6 +89,22 @@ impl RegistrySource {
     async fn pinned(&self, tag: &str) -> Result<Version, BackendError> {
         let digest = self.registry.digest(tag).await?;
         version(&digest, Some(tag))
+    }
+
+    /// The version that `tag` was when `digest` was planned, if it still is.
+    async fn as_planned(&self, tag: &str, digest: &str) -> Result<Version, BackendError> {
+        let found = match self.registry.digest(tag).await {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                return Err(self.missing(tag, error).await);
+            }
+            found => found?,
+        };
+        if found == digest {
+            return version(digest, Some(tag));
+        }
+        Err(BackendError::new(ErrorKind::Conflict, format!("resolve the tag {tag:?}"))
+            .with_source(format!("the tag {tag} was {digest} when it was planned, and is {found}"))
+            .with_hint("plan again"))
     }
 
     async fn about(&self, digest: &str) -> Result<About, BackendError> {
@@ -139,10 +165,13 @@ impl VersionSource for RegistrySource {
                 }
                 resolved => resolved,
             },
-            VersionRef::Named(other) => {
-                Err(BackendError::new(ErrorKind::NotFound, format!("resolve {other:?}"))
-                    .with_source("it is neither a tag nor a digest"))
-            }
+            VersionRef::Named(planned) => match planned.split_once('@') {
+                Some((tag, digest)) if is_tag(tag) && is_digest(digest) => {
+                    self.as_planned(tag, digest).await
+                }
+                _ => Err(BackendError::new(ErrorKind::NotFound, format!("resolve {planned:?}"))
+                    .with_source("it is neither a tag nor a digest")),
+            },
         }
     }
 
@@ -154,14 +183,22 @@ impl VersionSource for RegistrySource {
             let (registry, turns) = (Arc::clone(&self.registry), Arc::clone(&turns));
             asking.spawn(async move {
                 let _turn = turns.acquire_owned().await;
-                let digest = registry.digest(&tag).await?;
-                let about = registry.about(&digest).await?;
-                Ok::<_, BackendError>((place, listed(&tag, &digest, about)?))
+                let digest = match registry.digest(&tag).await {
+                    // It was deleted since the tags were listed.
+                    Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+                    digest => digest?,
+                };
+                let about = match registry.about(&digest).await {
+                    // A chart, an old kind of manifest, what is deleted in this moment.
+                    Err(error) if is_odd(error.kind()) => About::default(),
+                    about => about?,
+                };
+                Ok::<_, BackendError>(Some((place, listed(&tag, &digest, about)?)))
             });
         }
         let mut found = Vec::new();
         for answer in asking.join_all().await {
-            found.push(answer?);
+            found.extend(answer?);
         }
         found.sort_by_key(|(place, _)| *place);
         Ok(found.into_iter().map(|(_, listed)| listed).collect())
@@ -178,6 +215,11 @@ impl VersionSource for RegistrySource {
             _ => Ok(unknown),
         }
     }
+}
+
+/// Whether a failure is of one image, and not of the registry.
+fn is_odd(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::Broken | ErrorKind::NotFound | ErrorKind::Rejected)
 }
 
 fn version(digest: &str, tag: Option<&str>) -> Result<Version, BackendError> {

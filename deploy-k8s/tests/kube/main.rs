@@ -1,6 +1,7 @@
 //! Against real clusters: an API server, etcd and the controllers, without nodes.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod answers;
 mod cluster;
 mod conformance;
 mod helm;
@@ -13,4 +14,5 @@ mod scene;
 mod soak;
 mod stateful;
 mod story;
+mod tokens;
 mod workload;

@@ -5,12 +5,12 @@ use std::{
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::Command,
-    sync::Arc,
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
 use deploy_core::{
-    backend::{Cancel, Discard, Scope},
+    backend::{Cancel, Discard, OutputSink, Scope, Stream},
     model::Target,
     plan::Stage,
     record::RunId,
@@ -63,9 +63,27 @@ impl Place {
         fs::set_permissions(&hook, fs::Permissions::from_mode(0o755)).unwrap();
     }
 
+    /// Lets somebody else push what `change` does, right before each push that `unless` lets pass.
+    pub(crate) fn race(&self, unless: &str, change: &str) {
+        let (dir, work) = (self.dir.path().display(), self.path("work"));
+        let script = self.path("race.sh");
+        let text = format!(
+            "set -e; cd {dir}; {unless}; unset GIT_DIR GIT_QUARANTINE_PATH; cd {}; {change}; \
+             git add -A; git -c user.name=B -c user.email=b@x commit -q -m other; \
+             git push -q origin HEAD:master",
+            work.display()
+        );
+        fs::write(&script, text).unwrap();
+        self.hook("pre-receive", &format!("sh {} >&2", script.display()));
+    }
+
     pub(crate) fn values(&self, publish: Publish) -> ValuesRepository {
+        self.values_of(self.remote().display().to_string(), publish)
+    }
+
+    pub(crate) fn values_of(&self, remote: String, publish: Publish) -> ValuesRepository {
         ValuesRepository::new(ValuesOptions {
-            remote: self.remote().display().to_string(),
+            remote,
             branch: "master".into(),
             publish,
             cache: self.path("cache.git"),
@@ -82,6 +100,23 @@ impl Place {
 
     pub(crate) fn there(&self) -> String {
         git(&self.remote(), &["show", &format!("master:{FILE}")])
+    }
+}
+
+/// Keeps what a deployer would see.
+#[derive(Debug, Default)]
+pub(crate) struct Seen(Mutex<String>);
+
+impl Seen {
+    pub(crate) fn text(&self) -> String {
+        self.0.lock().unwrap().clone()
+    }
+}
+
+impl OutputSink for Seen {
+    fn write(&self, target: &Target, _: Stage, _: Stream, bytes: &[u8]) {
+        let text = String::from_utf8_lossy(bytes);
+        self.0.lock().unwrap().push_str(&format!("{target}: {text}"));
     }
 }
 
