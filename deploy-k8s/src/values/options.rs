@@ -58,6 +58,8 @@ pub struct Wish {
     /// What has to be there before: anything else is somebody's change, and is left to them. `None`
     /// takes whatever there is.
     pub from: Option<String>,
+    /// Whether a review is waited for.
+    pub waits: bool,
 }
 
 /// What came of a change.
@@ -70,6 +72,11 @@ pub enum Published {
         /// The commit in which it was seen there. A review may have made another of ours.
         id: String,
         /// What was there before.
+        before: String,
+    },
+    /// It was pushed for review, and not waited for.
+    Pending {
+        /// What is there until then.
         before: String,
     },
 }

@@ -81,7 +81,7 @@ impl ValuesRepository {
 
     /// Brings `wish` into the branch, with `message`. What is there already is not committed again;
     /// a push that another one was faster than is made anew on top of that, once. What was pushed for
-    /// review is told to `scope.output`, and waited for.
+    /// review is told to `scope.output`, and waited for if `wish` says so.
     ///
     /// # Guarantees
     /// May be repeated after a lost answer: what arrived is found, and so is a review that is open.
@@ -105,6 +105,9 @@ impl ValuesRepository {
             match sent {
                 Sent::Nothing => return Ok(Published::Nothing),
                 Sent::Pushed { id, before } => return Ok(Published::Commit { id, before }),
+                Sent::ForReview { before } if !wish.waits => {
+                    return Ok(Published::Pending { before });
+                }
                 Sent::ForReview { before } => {
                     let id = self.await_review(wish, &before, (scope, &attempted)).await?;
                     return Ok(Published::Commit { id, before });
@@ -185,7 +188,10 @@ impl ValuesRepository {
             for line in words.lines() {
                 told.push_str(&format!("remote: {line}\n"));
             }
-            told.push_str(&format!("waiting until {branch} has it\n"));
+            told.push_str(&match wish.waits {
+                true => format!("waiting until {branch} has it\n"),
+                false => format!("submit it: {branch} still has {before:?}\n"),
+            });
             scope.output.write(&wish.target, scope.stage, Stream::Stdout, told.as_bytes());
             return Ok(Sent::ForReview { before });
         }

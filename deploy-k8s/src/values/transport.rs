@@ -20,14 +20,16 @@ use super::{
 const NOTE: Duration = Duration::from_secs(10);
 /// What is kept of the time of a promote, to put the value before back.
 const RESERVE: Duration = Duration::from_secs(10);
-/// How a return is told in a subject.
+/// How the way is told in a subject.
+const FORWARD: &str = "to";
 const BACK: &str = "back to";
 /// Another transport, around which git names the version that each target serves: the values of a
 /// cluster, or what Hiera has for hosts.
 ///
 /// Git is changed first, and then the target. Where the target was not switched, the value before is put
 /// back, so that git never names a version that does not run. A way back commits the return, and the target
-/// goes back meanwhile, whatever becomes of the commit: the error tells what git may still name.
+/// goes back meanwhile, whatever becomes of the commit: the error tells what git may still name. Where
+/// changes are reviewed, a return is pushed for review and told, and not waited for.
 /// Where several targets have one key, it names the new version from the first of them on, and the old one
 /// when the last has gone back.
 #[derive(Debug)]
@@ -90,7 +92,7 @@ impl ValuesTransport {
     }
 
     async fn publish(&self, entry: &Entry<'_>, scope: &Scope) -> Result<(), BackendError> {
-        let Entry { target, place, value, from, .. } = entry;
+        let Entry { target, place, value, from, way, .. } = entry;
         let message = entry.message((self.app.as_deref(), self.reason.as_deref()), scope);
         let wish = Wish {
             target: (*target).clone(),
@@ -98,9 +100,11 @@ impl ValuesTransport {
             key: place.key.clone(),
             value: value.clone(),
             from: from.clone(),
+            // What is broken is not to run elsewhere until a reviewer has looked at this.
+            waits: *way == FORWARD,
         };
         let published = self.repository.publish(&wish, &message, scope).await?;
-        if let Published::Commit { before, .. } = published {
+        if let Published::Commit { before, .. } | Published::Pending { before } = published {
             if self.memory.before(target, &scope.run).is_none() {
                 self.memory.found(target, &scope.run, &before);
             }
@@ -177,7 +181,7 @@ impl ValuesTransport {
         };
         let from = self.memory.before(target, &scope.run);
         let origin = from.as_deref().filter(|_| change.from.is_none());
-        let entry = Entry { target, place, value, from: from.clone(), way: "to", origin };
+        let entry = Entry { target, place, value, from: from.clone(), way: FORWARD, origin };
         self.memory.begin(change, &scope.run, &entry.value);
         if let Err(error) = self.publish(&entry, scope).await {
             self.memory.saw(target, change.from.as_ref().and_then(tag));
@@ -242,7 +246,7 @@ impl ValuesTransport {
                 None => None,
             }
         };
-        // A reviewer may take their time, and what is broken is not to run so long.
+        // What is broken is not to run until git has answered.
         let (published, promoted) =
             tokio::join!(publish, self.inner.promote(target, change, scope));
         trouble = trouble.or(published);

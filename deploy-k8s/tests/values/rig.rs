@@ -138,6 +138,7 @@ pub(crate) fn wish(value: &str) -> Wish {
         key: KEY.parse().unwrap(),
         value: value.into(),
         from: None,
+        waits: true,
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::{
 
 use async_trait::async_trait;
 use deploy_core::{
-    backend::{ErrorKind, Transport},
+    backend::{ErrorKind, Scope, Transport},
     model::{App, Group, GroupName, Release, Target, Version, VersionId},
     plan::{Change, Goal, PlanRequest, Work},
     record::{Clock, Command, RunId, RunInfo, Summary, SystemClock},
@@ -19,7 +19,7 @@ use deploy_core::{
 };
 use deploy_k8s::{Publish, ValuesPlace, ValuesTransport};
 
-use super::rig::{FILE, KEY, Place, TEXT, git, scope};
+use super::rig::{FILE, KEY, Place, Seen, TEXT, git, scope};
 
 const OTHER: &str = "helmfile.d/services/mathoid/values-codfw.yaml";
 
@@ -263,6 +263,31 @@ async fn a_target_goes_back_though_git_cannot_be_reached() {
     std::fs::rename(place.path("gone.git"), place.remote()).unwrap();
     values.promote(&eqiad, &back, &scope(60)).await.unwrap();
     assert_eq!(place.value_in(FILE), "v1");
+}
+
+#[tokio::test]
+async fn a_way_back_does_not_wait_for_a_reviewer() {
+    let (place, fleet, values) = scene(Publish::Review("refs/for/master".into()));
+    let eqiad = target("eqiad");
+    fleet.install(&eqiad, &version(1));
+    place.hook(
+        "post-receive",
+        "while read -r _ new ref; do case $ref in refs/for/*) \
+         git update-ref refs/heads/master $new ;; esac; done",
+    );
+    let forward = change("eqiad", release(1), release(2));
+    values.fetch(&eqiad, &forward, &scope(60)).await.unwrap();
+    values.promote(&eqiad, &forward, &scope(60)).await.unwrap();
+    assert_eq!(place.value_in(FILE), "v2");
+    // Nobody is there to review.
+    place.hook("post-receive", "exit 0");
+    let seen = Arc::new(Seen::default());
+    let scope = Scope { output: Arc::clone(&seen) as _, ..scope(600) };
+    values.promote(&eqiad, &forward.inverse(), &scope).await.unwrap();
+    assert_eq!((fleet.host(&eqiad).serves(), place.value_in(FILE).as_str()), (Some("id1"), "v2"));
+    let told = seen.text();
+    assert!(told.contains("mathoid: eqiad back to v1 (I"), "{told}");
+    assert!(told.contains("submit it: master still has \"v2\""), "{told}");
 }
 
 struct InGit {
