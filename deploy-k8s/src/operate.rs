@@ -58,36 +58,69 @@ impl WorkloadOperator {
         let client = place.cluster.client(scope).await?;
         Ok(Api::namespaced_with(client, &place.namespace, &place.workload.kind.resource()))
     }
+}
 
-    /// Waits until it is where it should be.
-    async fn settle(
-        &self,
-        target: &Target,
-        scope: &Scope,
-        attempted: &str,
-    ) -> Result<(), BackendError> {
-        loop {
-            match self.rollout.verdict(target, scope).await? {
-                Verdict::Healthy | Verdict::HealthyBut { .. } => return Ok(()),
-                Verdict::Unhealthy { reason, evidence } => {
-                    let error =
-                        BackendError::new(ErrorKind::Rejected, attempted).with_source(reason);
-                    return Err(match evidence {
-                        Some(evidence) => error.with_evidence(evidence),
-                        None => error,
-                    });
-                }
-                Verdict::NotYet { seen } => tokio::select! {
-                    () = tokio::time::sleep(LOOK) => {}
-                    () = tokio::time::sleep_until(scope.deadline) => {
-                        return Err(BackendError::new(ErrorKind::TimedOut, attempted).with_source(seen));
-                    }
-                    () = scope.cancel.cancelled() => {
-                        return Err(BackendError::new(ErrorKind::Cancelled, attempted).with_source(seen));
-                    }
-                },
-            }
+/// Whether a verdict is the last one: it is where it should be. Else waits for the next look.
+///
+/// # Errors
+/// `Rejected` when it never will be; `TimedOut` and `Cancelled` with what was seen last.
+pub(crate) async fn is_settled(
+    verdict: Verdict,
+    scope: &Scope,
+    attempted: &str,
+) -> Result<bool, BackendError> {
+    let seen = match verdict {
+        Verdict::Healthy | Verdict::HealthyBut { .. } => return Ok(true),
+        Verdict::Unhealthy { reason, evidence } => {
+            let error = BackendError::new(ErrorKind::Rejected, attempted).with_source(reason);
+            return Err(match evidence {
+                Some(evidence) => error.with_evidence(evidence),
+                None => error,
+            });
         }
+        Verdict::NotYet { seen } => seen,
+    };
+    tokio::select! {
+        () = tokio::time::sleep(LOOK) => Ok(false),
+        () = tokio::time::sleep_until(scope.deadline) => {
+            Err(BackendError::new(ErrorKind::TimedOut, attempted).with_source(seen))
+        }
+        () = scope.cancel.cancelled() => {
+            Err(BackendError::new(ErrorKind::Cancelled, attempted).with_source(seen))
+        }
+    }
+}
+
+/// Makes new pods of the same template.
+///
+/// # Errors
+/// As any call.
+pub(crate) async fn restart(
+    objects: &Api<DynamicObject>,
+    name: &str,
+    scope: &Scope,
+    attempted: &str,
+) -> Result<(), BackendError> {
+    let patch = json!({ "spec": { "template": { "metadata": {
+        "annotations": { RESTARTED: Timestamp::now().to_string() },
+    }}}});
+    let (options, patch) = (PatchParams::default(), Patch::Merge(&patch));
+    let patching = objects.patch(name, &options, &patch);
+    failure::within(patching, Effect::Changes, scope, attempted).await.map(drop)
+}
+
+/// When it was restarted last, as the object says.
+pub(crate) fn mark(object: &DynamicObject) -> &str {
+    let notes = object.data.pointer("/spec/template/metadata/annotations");
+    notes.and_then(|notes| notes[RESTARTED].as_str()).unwrap_or("-")
+}
+
+/// A verdict, as the state of a service.
+pub(crate) fn state_of(verdict: Verdict) -> (&'static str, String) {
+    match verdict {
+        Verdict::Healthy | Verdict::HealthyBut { .. } => ("active", String::new()),
+        Verdict::NotYet { seen } => ("progressing", seen),
+        Verdict::Unhealthy { reason, .. } => ("failed", reason),
     }
 }
 
@@ -109,13 +142,8 @@ impl Operator for WorkloadOperator {
         let objects = Self::objects(place, scope).await?;
         let got = objects.get(&place.workload.name);
         let object = failure::within(got, Effect::Asks, scope, &attempted).await?;
-        let mark = object.data.pointer("/spec/template/metadata/annotations");
-        let mark = mark.and_then(|notes| notes[RESTARTED].as_str()).unwrap_or("-").to_owned();
-        let (state, sub) = match self.rollout.verdict(target, scope).await? {
-            Verdict::Healthy | Verdict::HealthyBut { .. } => ("active", String::new()),
-            Verdict::NotYet { seen } => ("progressing", seen),
-            Verdict::Unhealthy { reason, .. } => ("failed", reason),
-        };
+        let mark = mark(&object).to_owned();
+        let (state, sub) = state_of(self.rollout.verdict(target, scope).await?);
         Ok(ServiceState {
             service: place.workload.to_string(),
             instance: Instance { active: state == "active", mark },
@@ -139,13 +167,9 @@ impl Operator for WorkloadOperator {
         // A repeat after a lost answer: another mark than before is that of the earlier attempt.
         if scope.attempt == 1 || self.state(target, scope).await?.instance.mark == before.mark {
             let objects = Self::objects(place, scope).await?;
-            let patch = json!({ "spec": { "template": { "metadata": {
-                "annotations": { RESTARTED: Timestamp::now().to_string() },
-            }}}});
-            let (options, patch) = (PatchParams::default(), Patch::Merge(&patch));
-            let patching = objects.patch(&place.workload.name, &options, &patch);
-            failure::within(patching, Effect::Changes, scope, &attempted).await?;
+            restart(&objects, &place.workload.name, scope, &attempted).await?;
         }
-        self.settle(target, scope, &attempted).await
+        while !is_settled(self.rollout.verdict(target, scope).await?, scope, &attempted).await? {}
+        Ok(())
     }
 }

@@ -1,6 +1,6 @@
 //! Whether a workload has come to run what it was told to.
 
-mod evidence;
+pub(crate) mod evidence;
 mod fault;
 mod pods;
 mod witness;
@@ -18,16 +18,17 @@ use kube::{Api, api::ListParams, core::DynamicObject};
 use serde_json::Value;
 
 use crate::{
+    cluster::Cluster,
     failure::{self, Effect},
     image::Image,
-    place::WorkloadPlace,
+    place::{WorkloadName, WorkloadPlace},
 };
 use fault::Fault;
 use pods::PodView;
-use witness::Witness;
+pub(crate) use witness::Witness;
 
 /// How long a pod may wait for a node before that counts as a fault: a node may be on its way.
-const SCHEDULING: Duration = Duration::from_secs(15);
+pub(crate) const SCHEDULING: Duration = Duration::from_secs(15);
 /// How many pods are asked for at a time.
 const PAGE: u32 = 200;
 /// How many pods of a workload are looked at.
@@ -55,6 +56,7 @@ struct Stand {
     available: i64,
     present: i64,
     is_seen: bool,
+    container: String,
     image: String,
     selector: String,
     /// Conditions that say why it does not go on.
@@ -92,17 +94,59 @@ impl RolloutCheck {
     ) -> Result<Verdict, BackendError> {
         let attempted = format!("watch the rollout on {target}");
         let Some(place) = self.places.get(target) else { return Ok(Verdict::Healthy) };
-        let client = place.cluster.client(scope).await?;
-        let resource = place.workload.kind.resource();
-        let objects: Api<DynamicObject> =
-            Api::namespaced_with(client.clone(), &place.namespace, &resource);
-        let got = objects.get(&place.workload.name);
-        let object = failure::within(got, Effect::Asks, scope, &attempted).await?;
-        let Some(stand) = Stand::of(&object, &place.container) else {
-            return Err(BackendError::new(ErrorKind::NotFound, attempted)
-                .with_source(format!("{} has no container {}", place.workload, place.container)));
+        let watched = Watched {
+            cluster: &place.cluster,
+            namespace: &place.namespace,
+            workload: &place.workload,
+            container: Some(&place.container),
+            release,
+            scheduling: self.scheduling,
+            witness: &self.witness,
         };
-        if let Some(release) = release.filter(|it| !Image::parse(&stand.image).is_of(&it.version)) {
+        watched.verdict(scope, &attempted).await
+    }
+}
+
+/// A workload whose rollout is watched.
+#[derive(Debug)]
+pub(crate) struct Watched<'a> {
+    pub cluster: &'a Cluster,
+    pub namespace: &'a str,
+    pub workload: &'a WorkloadName,
+    /// The container whose image is the app's; else the first one's tells the newest pods.
+    pub container: Option<&'a str>,
+    /// What that container is to run.
+    pub release: Option<&'a Release>,
+    /// How long a pod may wait for a node.
+    pub scheduling: Duration,
+    /// What was seen of its containers before.
+    pub witness: &'a Witness,
+}
+
+impl Watched<'_> {
+    /// How far it is.
+    ///
+    /// # Errors
+    /// `NotFound` when it, or its container, is not there; else as any call.
+    pub(crate) async fn verdict(
+        &self,
+        scope: &Scope,
+        attempted: &str,
+    ) -> Result<Verdict, BackendError> {
+        let client = self.cluster.client(scope).await?;
+        let resource = self.workload.kind.resource();
+        let objects: Api<DynamicObject> =
+            Api::namespaced_with(client.clone(), self.namespace, &resource);
+        let got = objects.get(&self.workload.name);
+        let object = failure::within(got, Effect::Asks, scope, attempted).await?;
+        let Some(stand) = Stand::of(&object, self.container) else {
+            let container = self.container.unwrap_or("at all");
+            return Err(BackendError::new(ErrorKind::NotFound, attempted)
+                .with_source(format!("{} has no container {container}", self.workload)));
+        };
+        if let Some(release) =
+            self.release.filter(|it| !Image::parse(&stand.image).is_of(&it.version))
+        {
             let reason = format!("it runs {} by now, and not {release}", stand.image);
             return Ok(Verdict::Unhealthy { reason, evidence: None });
         }
@@ -110,10 +154,10 @@ impl RolloutCheck {
             let note = "it has no pods: nothing was proven".to_owned();
             return Ok(Verdict::HealthyBut { note });
         }
-        let api: Api<Pod> = Api::namespaced(client.clone(), &place.namespace);
-        let pods = self.pods(&api, &stand, scope, &attempted).await?;
+        let api: Api<Pod> = Api::namespaced(client.clone(), self.namespace);
+        let pods = pods(&api, &stand.selector, scope, attempted).await?;
         let views: Vec<PodView> = pods.iter().filter_map(PodView::of).collect();
-        let ours = pods::newest(&views, &place.container, &stand.image);
+        let ours = pods::newest(&views, &stand.container, &stand.image);
         // Before its controller has looked, what it complains of is the rollout before; and before it
         // has made pods, so are those that are there.
         let (complaint, ours) = match (stand.is_seen, stand.updated) {
@@ -135,28 +179,32 @@ impl RolloutCheck {
             let waiting = ours.iter().find_map(|pod| pod.waiting_for());
             return Ok(Verdict::NotYet { seen: stand.told(waiting.as_deref()) });
         };
-        let evidence = evidence::of(&client, place, &fault, scope).await;
+        let place = (&client, self.namespace);
+        let evidence = evidence::of(place, &self.workload.name, &fault, scope).await;
         Ok(Verdict::Unhealthy { reason: fault.to_string(), evidence })
     }
+}
 
-    async fn pods(
-        &self,
-        api: &Api<Pod>,
-        stand: &Stand,
-        scope: &Scope,
-        attempted: &str,
-    ) -> Result<Vec<Pod>, BackendError> {
-        let mut params = ListParams::default().labels(&stand.selector).limit(PAGE);
-        let mut pods = Vec::new();
-        loop {
-            let page = failure::within(api.list(&params), Effect::Asks, scope, attempted).await?;
-            pods.extend(page.items.into_iter().map(pods::lean));
-            match page.metadata.continue_ {
-                Some(token) if !token.is_empty() && pods.len() < PODS => {
-                    params = params.continue_token(&token);
-                }
-                _ => return Ok(pods),
+/// The pods that a label selector finds.
+///
+/// # Errors
+/// As any call.
+pub(crate) async fn pods(
+    api: &Api<Pod>,
+    selector: &str,
+    scope: &Scope,
+    attempted: &str,
+) -> Result<Vec<Pod>, BackendError> {
+    let mut params = ListParams::default().labels(selector).limit(PAGE);
+    let mut pods = Vec::new();
+    loop {
+        let page = failure::within(api.list(&params), Effect::Asks, scope, attempted).await?;
+        pods.extend(page.items.into_iter().map(pods::lean));
+        match page.metadata.continue_ {
+            Some(token) if !token.is_empty() && pods.len() < PODS => {
+                params = params.continue_token(&token);
             }
+            _ => return Ok(pods),
         }
     }
 }
@@ -178,10 +226,12 @@ impl Checker for RolloutCheck {
 }
 
 impl Stand {
-    fn of(object: &DynamicObject, container: &str) -> Option<Self> {
+    fn of(object: &DynamicObject, container: Option<&str>) -> Option<Self> {
         let (spec, status) = (&object.data["spec"], &object.data["status"]);
         let containers = spec.pointer("/template/spec/containers")?.as_array()?;
-        let image = containers.iter().find(|it| it["name"] == container)?["image"].as_str()?;
+        let mut containers = containers.iter();
+        let container = containers.find(|it| container.is_none_or(|name| it["name"] == name))?;
+        let (container, image) = (container["name"].as_str()?, container["image"].as_str()?);
         let number = |key: &str| status[key].as_i64().unwrap_or_default();
         let is_daemon = status.get("desiredNumberScheduled").is_some();
         let (wanted, updated, available, present) = if is_daemon {
@@ -211,6 +261,7 @@ impl Stand {
             available,
             present,
             is_seen: number("observedGeneration") >= generation,
+            container: container.to_owned(),
             image: image.to_owned(),
             selector: selector(&spec["selector"]),
             complaint: complaint(&status["conditions"]),

@@ -8,10 +8,7 @@ use kube::{
 };
 
 use super::fault::Fault;
-use crate::{
-    failure::{self, Effect},
-    place::WorkloadPlace,
-};
+use crate::failure::{self, Effect};
 
 /// How many events are shown.
 const EVENTS: usize = 10;
@@ -20,25 +17,28 @@ const LINES: i64 = 20;
 /// How much of a log is read, in bytes.
 const LOG: i64 = 16 * 1024;
 
+/// A namespace of a cluster.
+type Place<'a> = (&'a Client, &'a str);
+
 /// The events and the last lines of the log of what is at fault; `None` where there are none.
 pub(super) async fn of(
-    client: &Client,
-    place: &WorkloadPlace,
+    place: Place<'_>,
+    workload: &str,
     fault: &Fault,
     scope: &Scope,
 ) -> Option<String> {
-    let name = fault.pod().unwrap_or(&place.workload.name);
-    let mut shown = events(client, place, name, scope).await;
+    let name = fault.pod().unwrap_or(workload);
+    let mut shown = events(place, name, scope).await;
     if let (Some(pod), Some(container)) = (fault.pod(), fault.container()) {
-        shown.extend(log(client, place, (pod, container), scope).await);
+        shown.extend(log(place, (pod, container), true, scope).await);
     }
     (!shown.is_empty()).then(|| shown.join("\n"))
 }
 
-async fn events(client: &Client, place: &WorkloadPlace, name: &str, scope: &Scope) -> Vec<String> {
-    let api: Api<Event> = Api::namespaced(client.clone(), &place.namespace);
+/// The last events of an object. They are a help only: where they may not be read, there are none.
+pub(crate) async fn events((client, namespace): Place<'_>, name: &str, scope: &Scope) -> Vec<String> {
+    let api: Api<Event> = Api::namespaced(client.clone(), namespace);
     let params = ListParams::default().fields(&format!("involvedObject.name={name}")).limit(100);
-    // They are a help only: where they may not be read, the fault is told without.
     let Ok(list) = failure::within(api.list(&params), Effect::Asks, scope, "read events").await
     else {
         return Vec::new();
@@ -55,16 +55,17 @@ async fn events(client: &Client, place: &WorkloadPlace, name: &str, scope: &Scop
     events[from..].iter().map(text).collect()
 }
 
-async fn log(
-    client: &Client,
-    place: &WorkloadPlace,
+/// The last lines that a container wrote, or its predecessor that has ended.
+pub(crate) async fn log(
+    (client, namespace): Place<'_>,
     (pod, container): (&str, &str),
+    previous: bool,
     scope: &Scope,
 ) -> Option<String> {
-    let api: Api<Pod> = Api::namespaced(client.clone(), &place.namespace);
+    let api: Api<Pod> = Api::namespaced(client.clone(), namespace);
     let params = LogParams {
         container: Some(container.to_owned()),
-        previous: true,
+        previous,
         tail_lines: Some(LINES),
         limit_bytes: Some(LOG),
         ..LogParams::default()

@@ -19,7 +19,7 @@ fn workload(kind: &str, status: Value) -> DynamicObject {
 }
 
 fn stand(status: Value) -> Stand {
-    Stand::of(&workload("Deployment", status), "main").unwrap()
+    Stand::of(&workload("Deployment", status), Some("main")).unwrap()
 }
 
 fn pod(status: Value) -> Pod {
@@ -70,12 +70,12 @@ fn a_rollout_is_done_when_all_pods_are_new_and_available_and_none_is_old() {
     let old_server = json!({
         "observedGeneration": 3, "replicas": 2, "updatedReplicas": 2, "readyReplicas": 2,
     });
-    assert!(Stand::of(&workload("StatefulSet", old_server), "main").unwrap().is_done());
+    assert!(Stand::of(&workload("StatefulSet", old_server), Some("main")).unwrap().is_done());
     let daemons = json!({
         "observedGeneration": 3, "desiredNumberScheduled": 4, "currentNumberScheduled": 4,
         "updatedNumberScheduled": 4, "numberAvailable": 4,
     });
-    assert!(Stand::of(&workload("DaemonSet", daemons), "main").unwrap().is_done());
+    assert!(Stand::of(&workload("DaemonSet", daemons), Some("main")).unwrap().is_done());
 }
 
 #[test]
