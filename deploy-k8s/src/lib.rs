@@ -5,7 +5,8 @@
 //! - [`Lease`]: what one run holds and others respect; [`LeaseLock`]: the lock of an app.
 //! - [`RegistrySource`]: the tags of an image, as versions.
 //! - [`WorkloadTransport`]: workloads without a chart, whose image is set by server-side apply.
-//! - [`HelmTransport`]: releases of helm, whose chart is given the tag.
+//! - [`HelmTransport`]: releases of helm, whose chart is given the tag. [`ReleaseCheck`]: whether all of
+//!   a release runs it; [`ReleaseOperator`]: restarts.
 //! - [`RolloutCheck`]: whether a workload has come to run it, or never will. [`WorkloadOperator`]:
 //!   restarts without another version.
 //! - [`PrometheusCheck`]: whether what a query of Prometheus gives keeps to a threshold.
@@ -36,7 +37,7 @@ mod values;
 mod workload;
 
 pub use cluster::{Cluster, ClusterOptions, Identity, IdentityError};
-pub use helm::{Chart, ChartError, HelmPlace, HelmTransport};
+pub use helm::{Chart, ChartError, HelmPlace, HelmTransport, ReleaseCheck, ReleaseOperator};
 pub use lease::{Held, IsDead, Lease, LeaseLock, LeaseTerms, Taken, Tenant};
 pub use operate::WorkloadOperator;
 pub use place::{WorkloadKind, WorkloadName, WorkloadNameError, WorkloadPlace};

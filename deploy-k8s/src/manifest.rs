@@ -17,5 +17,5 @@ mod text;
 
 pub(crate) use difference::{Difference, Live, Seen};
 pub(crate) use look::{Look, reason};
-pub(crate) use object::{Key, Object, objects};
+pub(crate) use object::{Key, ManifestError, Object, objects};
 pub(crate) use report::Report;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use deploy_core::{
     backend::{BackendError, ErrorKind, Good, Scope, Serving},
     model::{Release, ReleaseId},
+    record::RunId,
 };
 use jiff::Timestamp;
 use k8s_openapi::{api::core::v1::ConfigMap, apimachinery::pkg::apis::meta::v1::ObjectMeta};
@@ -43,6 +44,30 @@ pub(crate) struct Record {
     /// What was good, newest first.
     #[serde(default)]
     pub good: Vec<Good>,
+    /// The operation of helm that was begun last; of use while that revision is pending.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operation: Option<Operation>,
+    /// The releases that revisions of helm are, where those do not say so themselves.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub revisions: BTreeMap<u32, ReleaseId>,
+}
+
+/// An operation of helm that a run began.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Operation {
+    /// The revision that it makes.
+    pub revision: u32,
+    pub run: RunId,
+    pub by: String,
+    pub at: Timestamp,
+}
+
+impl Operation {
+    /// The one that makes the revision `revision`, by the run of `scope`, now.
+    pub(crate) fn of(revision: u32, scope: &Scope) -> Self {
+        let (run, by, at) = (scope.run.clone(), scope.who.clone(), Timestamp::now());
+        Self { revision, run, by, at }
+    }
 }
 
 impl Default for Record {
@@ -54,6 +79,8 @@ impl Default for Record {
             serving: None,
             fetched: None,
             good: Vec::new(),
+            operation: None,
+            revisions: BTreeMap::new(),
         }
     }
 }

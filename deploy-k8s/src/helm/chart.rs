@@ -16,11 +16,18 @@ const FILES: usize = 2000;
 /// A chart, the files of its values, and where in the values the tag of the image is.
 #[derive(Debug, Clone)]
 pub struct Chart {
-    chart: String,
-    version: Option<String>,
-    values: Vec<PathBuf>,
+    maker: Maker,
     tag: ValueKey,
     digest: String,
+}
+
+/// What makes a release of a chart.
+#[derive(Debug, Clone)]
+pub(super) enum Maker {
+    /// helm itself.
+    Helm { chart: String, version: Option<String>, values: Vec<PathBuf> },
+    /// helmfile, by its state file.
+    Helmfile { file: PathBuf, environment: Option<String> },
 }
 
 /// Why a chart cannot be used.
@@ -64,7 +71,7 @@ impl Chart {
         tag: ValueKey,
     ) -> Result<Self, ChartError> {
         let chart = chart.into();
-        if tag.steps().iter().any(|step| matches!(step, Step::Item(_))) {
+        if is_in_list(&tag) {
             return Err(ChartError::InList(tag));
         }
         let mut sum = Sum::default();
@@ -92,7 +99,50 @@ impl Chart {
         for file in &values {
             sum.add("values", &without_tag(read(file)?, &tag));
         }
-        Ok(Self { chart, version, values, tag, digest: sum.told() })
+        let maker = Maker::Helm { chart, version, values };
+        Ok(Self { maker, tag, digest: sum.told() })
+    }
+
+    /// What the helmfile `file` has in `environment`: helmfile makes the release, and is given the tag of
+    /// the image at `tag` on top of its values. `parts` are the other files and directories that decide
+    /// what is served (values, charts). Reads them all, as [`load`](Self::load) does.
+    ///
+    /// # Errors
+    /// As for [`load`](Self::load).
+    pub fn of_helmfile(
+        file: PathBuf,
+        environment: Option<String>,
+        parts: &[PathBuf],
+        tag: ValueKey,
+    ) -> Result<Self, ChartError> {
+        let mut sum = Sum::default();
+        if is_in_list(&tag) {
+            return Err(ChartError::InList(tag));
+        }
+        sum.add("environment", environment.as_deref().unwrap_or_default().as_bytes());
+        sum.add("tag", tag.to_string().as_bytes());
+        sum.add("helmfile", &read(&file)?);
+        for part in parts {
+            let files = if part.is_dir() { files(part)? } else { vec![part.clone()] };
+            for file in files {
+                let name = file.strip_prefix(part).unwrap_or(&file).to_string_lossy();
+                sum.add(&name, &without_tag(read(&file)?, &tag));
+            }
+        }
+        // helmfile goes where its file is.
+        let file = file.canonicalize().unwrap_or(file);
+        let maker = Maker::Helmfile { file, environment };
+        Ok(Self { maker, tag, digest: sum.told() })
+    }
+
+    /// What makes a release of it.
+    pub(super) fn maker(&self) -> &Maker {
+        &self.maker
+    }
+
+    /// Whether its revisions are described by what they are.
+    pub(super) fn describes(&self) -> bool {
+        matches!(self.maker, Maker::Helm { .. })
     }
 
     /// What tells it from any other, with its values.
@@ -100,13 +150,14 @@ impl Chart {
         &self.digest
     }
 
-    /// What helm is told of it.
+    /// What helm is told of it; nothing where helmfile makes it.
     pub(super) fn words(&self, tag_file: &Path) -> Vec<String> {
-        let mut words = vec![self.chart.clone()];
-        if let Some(version) = &self.version {
+        let Maker::Helm { chart, version, values } = &self.maker else { return Vec::new() };
+        let mut words = vec![chart.clone()];
+        if let Some(version) = version {
             words.extend(["--version".to_owned(), version.clone()]);
         }
-        let files = self.values.iter().map(PathBuf::as_path).chain([tag_file]);
+        let files = values.iter().map(PathBuf::as_path).chain([tag_file]);
         words.extend(files.flat_map(|file| ["--values".to_owned(), file.display().to_string()]));
         words
     }
@@ -127,6 +178,10 @@ impl Chart {
         });
         found.and_then(Value::as_str).map(str::to_owned)
     }
+}
+
+fn is_in_list(key: &ValueKey) -> bool {
+    key.steps().iter().any(|step| matches!(step, Step::Item(_)))
 }
 
 /// A sum over named parts.

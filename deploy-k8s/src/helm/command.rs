@@ -1,21 +1,25 @@
 //! The `helm` command.
 
-use std::{ffi::OsStr, path::PathBuf, process::Stdio};
+use std::{ffi::OsStr, path::PathBuf, process::Stdio, time::Duration};
 
 use deploy_core::backend::{BackendError, ErrorKind, Scope, Stream};
 use deploy_core::model::Target;
 use tokio::process::Command;
 
-use super::transport::HelmPlace;
+use super::place::HelmPlace;
 use crate::failure::Effect;
 
 /// How much is told of what helm said.
 const SAID: usize = 4000;
 
-/// The `helm` command, for one release.
+/// How long before the end of a call helm is to give up waiting for hooks, so that it ends by itself.
+const EARLIER: Duration = Duration::from_secs(5);
+
+/// The `helm` command, and `helmfile`, for one release.
 #[derive(Debug, Clone)]
 pub(super) struct Helm {
     pub program: PathBuf,
+    pub helmfile: PathBuf,
 }
 
 impl Helm {
@@ -40,45 +44,80 @@ impl Helm {
         if let Some(file) = &cluster.kubeconfig {
             command.arg("--kubeconfig").arg(file);
         }
-        for (name, _) in std::env::vars_os() {
-            // A driver, a namespace or a token of another place.
-            if name.to_string_lossy().starts_with("HELM_KUBE")
-                || name == "HELM_NAMESPACE"
-                || name == "HELM_DRIVER"
-            {
-                command.env_remove(name);
-            }
+        if effect == Effect::Changes {
+            let span = scope.remaining().saturating_sub(EARLIER).as_secs().max(1);
+            command.args(["--timeout", &format!("{span}s")]);
         }
-        command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true);
-        let failed = |error: std::io::Error| {
-            let program = self.program.display();
-            BackendError::new(ErrorKind::NotFound, attempted)
-                .with_source(format!("run {program}: {error}"))
-                .with_hint("install helm on the machine that deploys")
-        };
-        let child = command.spawn().map_err(failed)?;
-        let output = tokio::select! {
-            output = child.wait_with_output() => output.map_err(failed)?,
-            () = tokio::time::sleep_until(scope.deadline) => {
-                return Err(BackendError::new(ErrorKind::TimedOut, attempted)
-                    .with_source("helm did not end in time, and was killed"));
-            }
-            () = scope.cancel.cancelled(), if effect == Effect::Asks => {
-                return Err(BackendError::new(ErrorKind::Cancelled, attempted));
-            }
-        };
-        scope.output.write(target, scope.stage, Stream::Stderr, &output.stderr);
-        if output.status.success() {
-            return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+        execute(command, target, effect, scope, attempted).await
+    }
+
+    /// Runs helmfile with `words` about the release at `place`, as [`run`](Self::run) does helm.
+    ///
+    /// # Errors
+    /// The same.
+    pub(super) async fn run_helmfile<S: AsRef<OsStr>>(
+        &self,
+        (target, place): (&Target, &HelmPlace),
+        words: &[S],
+        effect: Effect,
+        scope: &Scope,
+        attempted: &str,
+    ) -> Result<String, BackendError> {
+        let cluster = place.cluster.options();
+        let mut command = Command::new(&self.helmfile);
+        command.arg("--helm-binary").arg(&self.program);
+        command.args(["--kube-context", &cluster.context]).args(words);
+        // Its own flag for that is young.
+        if let Some(file) = &cluster.kubeconfig {
+            command.env("KUBECONFIG", file);
         }
-        Err(BackendError::new(ErrorKind::Rejected, attempted).with_source(told(&output.stderr)))
+        for name in ["HELMFILE_ENVIRONMENT", "HELMFILE_KUBE_CONTEXT", "HELMFILE_NAMESPACE"] {
+            command.env_remove(name);
+        }
+        execute(command, target, effect, scope, attempted).await
     }
 }
 
+async fn execute(
+    mut command: Command,
+    target: &Target,
+    effect: Effect,
+    scope: &Scope,
+    attempted: &str,
+) -> Result<String, BackendError> {
+    let program = command.as_std().get_program().to_string_lossy().into_owned();
+    for (name, _) in std::env::vars_os() {
+        // A driver, a namespace or a token of another place.
+        if name.to_string_lossy().starts_with("HELM_KUBE")
+            || name == "HELM_NAMESPACE"
+            || name == "HELM_DRIVER"
+        {
+            command.env_remove(name);
+        }
+    }
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    let failed = |error: std::io::Error| {
+        BackendError::new(ErrorKind::NotFound, attempted)
+            .with_source(format!("run {program}: {error}"))
+            .with_hint("install it on the machine that deploys")
+    };
+    let child = command.spawn().map_err(failed)?;
+    let output = tokio::select! {
+        output = child.wait_with_output() => output.map_err(failed)?,
+        () = tokio::time::sleep_until(scope.deadline) => {
+            return Err(BackendError::new(ErrorKind::TimedOut, attempted)
+                .with_source(format!("{program} did not end in time, and was killed")));
+        }
+        () = scope.cancel.cancelled(), if effect == Effect::Asks => {
+            return Err(BackendError::new(ErrorKind::Cancelled, attempted));
+        }
+    };
+    scope.output.write(target, scope.stage, Stream::Stderr, &output.stderr);
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    Err(BackendError::new(ErrorKind::Rejected, attempted).with_source(told(&output.stderr)))
+}
 /// Its complaint, without its warnings.
 fn told(stderr: &[u8]) -> String {
     let text = String::from_utf8_lossy(stderr);

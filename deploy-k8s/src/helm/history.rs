@@ -18,8 +18,8 @@ const LARGEST: u64 = 64 * 1024 * 1024;
 /// Where a revision is written in its Secret.
 const KEY: &str = "release";
 
-/// A revision of a release.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+/// A revision of a release. Some of it may be secret.
+#[derive(Clone, Deserialize)]
 pub(super) struct Revision {
     #[serde(rename = "version")]
     pub number: u32,
@@ -27,6 +27,36 @@ pub(super) struct Revision {
     /// The values that were given.
     #[serde(default)]
     pub config: Value,
+    /// What was rendered, as YAML documents.
+    #[serde(default)]
+    pub manifest: String,
+    /// What runs before and after the rest.
+    #[serde(default)]
+    pub hooks: Vec<Hook>,
+}
+
+/// An object that helm makes at a point of an operation, and waits for.
+#[derive(Clone, Deserialize)]
+pub(super) struct Hook {
+    #[serde(default)]
+    pub kind: String,
+    #[serde(default)]
+    pub name: String,
+    #[serde(default)]
+    pub manifest: String,
+    /// The points: `pre-upgrade`, `post-install`.
+    #[serde(default)]
+    pub events: Vec<String>,
+    #[serde(default)]
+    pub last_run: HookRun,
+}
+
+/// How a hook went last.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+pub(super) struct HookRun {
+    /// `Running`, `Succeeded`, `Failed`, or nothing.
+    #[serde(default)]
+    pub phase: String,
 }
 
 /// What a revision made of its chart. Some of it may be secret.
@@ -38,13 +68,6 @@ pub(super) struct Content {
     /// What is run beside.
     #[serde(default)]
     pub hooks: Vec<Hook>,
-}
-
-/// What helm runs at a deploy.
-#[derive(Clone, Deserialize)]
-pub(super) struct Hook {
-    #[serde(default)]
-    pub manifest: String,
 }
 
 /// How a revision is.
@@ -74,6 +97,17 @@ impl History {
     pub(super) fn pending(&self) -> Option<(u32, &str)> {
         let (number, status) = self.revisions.last()?;
         status.starts_with("pending-").then_some((*number, status.as_str()))
+    }
+
+    /// The newest revision, where it has failed: what is there may be a part of it.
+    pub(super) fn failed(&self) -> Option<u32> {
+        let (number, status) = self.revisions.last()?;
+        (status == "failed").then_some(*number)
+    }
+
+    /// The number of the next revision.
+    pub(super) fn next(&self) -> u32 {
+        self.revisions.last().map_or(1, |(number, _)| number.saturating_add(1))
     }
 
     pub(super) fn has(&self, number: u32) -> bool {
@@ -184,12 +218,15 @@ mod tests {
         assert_eq!((broken.deployed(), broken.pending()), (Some(2), Some((3, "pending-upgrade"))));
         let repaired = of(&[(2, "superseded"), (3, "pending-upgrade"), (4, "deployed")]);
         assert_eq!((repaired.deployed(), repaired.pending()), (Some(4), None));
-        assert_eq!(of(&[]).deployed(), None);
+        let failed = of(&[(2, "deployed"), (3, "failed")]);
+        assert_eq!((failed.deployed(), failed.failed(), failed.next()), (Some(2), Some(3), 4));
+        assert_eq!(of(&[(2, "failed"), (3, "deployed")]).failed(), None, "it was mended");
+        assert_eq!((of(&[]).deployed(), of(&[]).failed(), of(&[]).next()), (None, None, 1));
     }
 
     #[test]
     fn what_is_no_revision_is_told() {
-        assert!(unpack::<Revision>(b"").unwrap_err().contains("unpacked"));
-        assert!(unpack::<Revision>(b"!").unwrap_err().contains("read"));
+        assert!(unpack::<Revision>(b"").err().unwrap().contains("unpacked"));
+        assert!(unpack::<Revision>(b"!").err().unwrap().contains("read"));
     }
 }

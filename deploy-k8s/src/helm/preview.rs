@@ -12,7 +12,8 @@ use kube::Client;
 
 use super::{
     history::{self, Content, History},
-    transport::{HelmPlace, HelmTransport},
+    place::HelmPlace,
+    transport::HelmTransport,
 };
 use crate::{
     failure::{self, Effect},
@@ -95,6 +96,10 @@ impl HelmTransport {
         asked: &Asked<'_>,
     ) -> Result<String, BackendError> {
         let Asked { place, scope, attempted } = asked;
+        if !place.chart.describes() {
+            let scope = Scope { output: Arc::new(Discard), ..(*scope).clone() };
+            return self.apply((target, place), to, true, &scope, attempted).await;
+        }
         let Some(tag) = Image::of(&self.image, &to.version).tag else {
             return Err(BackendError::new(ErrorKind::Rejected, *attempted)
                 .with_source("a chart is given a tag, and this version has none"));

@@ -1,58 +1,46 @@
 //! Versions on clusters, by helm.
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+mod apply;
+mod pending;
+
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use async_trait::async_trait;
 use deploy_core::{
     backend::{BackendError, Closing, ErrorKind, Live, Scope, Serving, Transport},
-    model::{Release, ReleaseId, Target, Version},
+    model::{Release, Target, Version},
     plan::Change,
 };
 use jiff::Timestamp;
 use kube::Client;
 
 use super::{
-    chart::Chart,
     command::Helm,
-    history::{self, History, Revision},
+    history,
+    place::HelmPlace,
+    running::{Deployed, Running},
 };
 use crate::{
     claim::{self, Claims},
-    cluster::Cluster,
     failure::Effect,
     image::Image,
     lease::{Lease, LeaseTerms},
-    record::{RecordPlace, Stored, demand_served, good_of},
+    record::{Operation, RecordPlace, Stored, demand_served, good_of},
     release,
 };
+use pending::Pending;
 
 /// How many good versions are remembered, unless it is said.
 const KEPT: usize = 10;
-/// What a description of ours begins with.
-const OURS: &str = "deploy ";
-/// What helm describes a rollback with.
-const ROLLBACK: &str = "Rollback to ";
-/// How many rollbacks are followed to what they went back to.
-const FOLLOWED: usize = 16;
-
-/// A release of helm, and the chart that it is made of.
-#[derive(Debug, Clone)]
-pub struct HelmPlace {
-    /// The cluster.
-    pub cluster: Cluster,
-    /// The namespace.
-    pub namespace: String,
-    /// The release's name.
-    pub release: String,
-    /// The chart, with the values that it is given here.
-    pub chart: Arc<Chart>,
-}
+/// When an operation of somebody else counts as broken off, unless it is said.
+const STALE: Duration = Duration::from_secs(600);
 
 /// Makes image tags what charts are rendered with.
 ///
 /// Each revision that we make is described by the release that it is, so that what runs is told by helm's
 /// own history, whoever made it. Without helm's `--wait`: whether the pods come up is a check's question,
-/// and an upgrade that is not waited for is not left pending when the deployer dies.
+/// and an upgrade that is not waited for is not left pending when the deployer dies. Where a helmfile makes
+/// the releases ([`Chart::of_helmfile`](super::Chart::of_helmfile)), a record tells which revision is what.
 #[derive(Debug)]
 pub struct HelmTransport {
     app: String,
@@ -61,15 +49,8 @@ pub struct HelmTransport {
     terms: LeaseTerms,
     pub(super) helm: Helm,
     keep: usize,
+    stale_after: Duration,
     claims: Claims,
-}
-
-/// What runs, as helm's history tells.
-#[derive(Debug)]
-struct Running {
-    history: History,
-    /// The revision that is deployed, and the id of the release that it is, where it is one of ours.
-    deployed: Option<(Revision, Option<ReleaseId>)>,
 }
 
 impl HelmTransport {
@@ -81,15 +62,30 @@ impl HelmTransport {
         places: BTreeMap<Target, HelmPlace>,
         terms: LeaseTerms,
     ) -> Self {
-        let helm = Helm { program: "helm".into() };
+        let helm = Helm { program: "helm".into(), helmfile: "helmfile".into() };
         let (app, image, claims) = (app.into(), image.into(), Claims::default());
-        Self { app, image, places, terms, helm, keep: KEPT, claims }
+        Self { app, image, places, terms, helm, keep: KEPT, stale_after: STALE, claims }
     }
 
     /// Runs this program as `helm`.
     #[must_use]
     pub fn program(mut self, helm: impl Into<PathBuf>) -> Self {
         self.helm.program = helm.into();
+        self
+    }
+
+    /// Runs this program as `helmfile`, where one makes the releases.
+    #[must_use]
+    pub fn helmfile(mut self, helmfile: impl Into<PathBuf>) -> Self {
+        self.helm.helmfile = helmfile.into();
+        self
+    }
+
+    /// Takes an operation of somebody else's helm for broken off when it is older than this. A younger
+    /// one is waited for.
+    #[must_use]
+    pub fn stale_after(mut self, span: Duration) -> Self {
+        self.stale_after = span;
         self
     }
 
@@ -132,39 +128,6 @@ impl HelmTransport {
         self.claims.hold(target, &lease, scope, attempted).await
     }
 
-    /// What helm says that runs.
-    async fn running(
-        &self,
-        client: &Client,
-        place: &HelmPlace,
-        scope: &Scope,
-        attempted: &str,
-    ) -> Result<Running, BackendError> {
-        let release = (place.namespace.as_str(), place.release.as_str());
-        let history = history::history(client, release, scope, attempted).await?;
-        let Some(number) = history.deployed() else {
-            return Ok(Running { history, deployed: None });
-        };
-        let deployed = history::revision(client, release, number, scope, attempted).await?;
-        let mut told = deployed.info.description.clone();
-        for _ in 0..FOLLOWED {
-            let Some(earlier) = told.strip_prefix(ROLLBACK).and_then(|rest| rest.parse().ok())
-            else {
-                break;
-            };
-            if !history.has(earlier) {
-                break;
-            }
-            told = history::revision(client, release, earlier, scope, attempted)
-                .await?
-                .info
-                .description;
-        }
-        let id = told.strip_prefix(OURS).and_then(|rest| rest.split(' ').next());
-        let id = id.and_then(|id| ReleaseId::new(id).ok());
-        Ok(Running { history, deployed: Some((deployed, id)) })
-    }
-
     /// The release that runs: as it is remembered, or by the tag that it was given.
     fn served(
         &self,
@@ -172,62 +135,19 @@ impl HelmTransport {
         running: &Running,
         stored: &Stored,
     ) -> Result<Option<Release>, BackendError> {
-        let Some((revision, id)) = &running.deployed else { return Ok(None) };
+        let Some(deployed) = &running.deployed else { return Ok(None) };
         let place = self.place(target)?;
-        if let Some(known) = id.as_ref().and_then(|id| stored.record.release(id)) {
+        let record = &stored.record;
+        if let Some(known) = deployed.id.as_ref().and_then(|id| record.release(id)) {
             return Ok(Some(known.clone()));
         }
-        let Some(tag) = place.chart.tag_in(&revision.config) else { return Ok(None) };
+        let Some(tag) = place.chart.tag_in(&deployed.revision.config) else { return Ok(None) };
+        let known = record.revisions.get(&deployed.origin).and_then(|id| record.release(id));
+        if let Some(known) = known.filter(|it| Deployed::is_of_tag(&tag, it)) {
+            return Ok(Some(known.clone()));
+        }
         let version = Image::parse(&format!("{}:{tag}", self.image)).version();
         version.map(|version| self.release(target, &version)).transpose()
-    }
-
-    /// Brings a release whose operation was broken off back to what is deployed.
-    async fn repair(
-        &self,
-        (target, place): (&Target, &HelmPlace),
-        history: &History,
-        scope: &Scope,
-        attempted: &str,
-    ) -> Result<(), BackendError> {
-        let words = match history.deployed() {
-            Some(deployed) => vec!["rollback".into(), place.release.clone(), deployed.to_string()],
-            // It was never there as a whole.
-            None => vec!["uninstall".into(), place.release.clone()],
-        };
-        self.helm.run((target, place), &words, Effect::Changes, scope, attempted).await.map(drop)
-    }
-
-    async fn upgrade(
-        &self,
-        (target, place): (&Target, &HelmPlace),
-        to: &Release,
-        dry_run: bool,
-        scope: &Scope,
-        attempted: &str,
-    ) -> Result<(), BackendError> {
-        let broken = |error: std::io::Error| {
-            BackendError::new(ErrorKind::Broken, attempted)
-                .with_source(format!("write the values: {error}"))
-        };
-        let image = Image::of(&self.image, &to.version);
-        let Some(tag) = image.tag else {
-            return Err(BackendError::new(ErrorKind::Rejected, attempted)
-                .with_source("a chart is given a tag, and this version has none")
-                .with_hint("deploy it by its tag"));
-        };
-        let file = tempfile::Builder::new().suffix(".json").tempfile().map_err(broken)?;
-        std::fs::write(file.path(), place.chart.tag_values(&tag).to_string()).map_err(broken)?;
-        let mut words = vec!["upgrade".to_owned(), "--install".to_owned(), place.release.clone()];
-        words.extend(place.chart.words(file.path()));
-        let description = format!("{OURS}{} run {} by {}", to.id, scope.run, scope.who);
-        words.extend(["--description".to_owned(), description]);
-        let mut effect = Effect::Changes;
-        if dry_run {
-            words.push("--dry-run".to_owned());
-            effect = Effect::Asks;
-        }
-        self.helm.run((target, place), &words, effect, scope, attempted).await.map(drop)
     }
 }
 
@@ -243,20 +163,28 @@ impl Transport for HelmTransport {
         let attempted = format!("ask {target} what it serves");
         let place = self.place(target)?;
         let client = place.cluster.client(scope).await?;
-        let running = self.running(&client, place, scope, &attempted).await?;
+        let running = Running::read(&client, place, scope, &attempted).await?;
         let stored = self.record(&client, place).read(scope, &attempted).await?;
         let mut live = Live { good: stored.record.good.clone(), ..Live::default() };
         if let Some(release) = self.served(target, &running, &stored)? {
             let known = stored.record.serving.clone();
-            let since = running.deployed.as_ref().and_then(|(it, _)| it.info.last_deployed);
+            let since = running.deployed.as_ref().and_then(|it| it.revision.info.last_deployed);
             let serving = known.filter(|serving| serving.release == release);
             live.serving = Some(serving.unwrap_or(Serving { release, since, by: None, run: None }));
         }
-        if let Some((number, status)) = running.history.pending() {
+        let known = (&running, stored.record.operation.as_ref());
+        let pending = Pending::read(&client, place, known, scope, &attempted).await?;
+        live.notes.extend(pending.map(|pending| pending.note(self.stale_after)));
+        if let Some(number) = running.history.failed() {
+            let release = (place.namespace.as_str(), place.release.as_str());
+            let failed = history::revision(&client, release, number, scope, &attempted).await?.info;
+            // What is there now is not what was seen well.
+            if let Some(serving) = &mut live.serving {
+                serving.since = serving.since.max(failed.last_deployed);
+            }
+            let told = failed.description;
             live.notes.push(format!(
-                "the revision {number} of {} is {status}: an operation of helm was broken off, or is \
-                 at work; a deploy repairs it once it has claimed the release",
-                place.release
+                "the revision {number} has failed ({told:?}): what is there may be a part of it"
             ));
         }
         live.claim = claim::seen(&self.lease(place), scope).await?;
@@ -274,13 +202,10 @@ impl Transport for HelmTransport {
         self.hold(target, scope, &attempted).await?;
         let place = self.place(target)?;
         let client = place.cluster.client(scope).await?;
-        let running = self.running(&client, place, scope, &attempted).await?;
-        if running.history.pending().is_some() {
-            self.repair((target, place), &running.history, scope, &attempted).await?;
-        }
-        // What does not render, and what the cluster would refuse, is told now.
-        self.upgrade((target, place), to, true, scope, &attempted).await?;
         let record = self.record(&client, place);
+        self.at_rest((target, place), (&client, &record), scope, &attempted).await?;
+        // What does not render, and what the cluster would refuse, is told now.
+        self.apply((target, place), to, true, scope, &attempted).await?;
         record
             .change(scope, &attempted, |stored| {
                 stored.record.fetched = Some(to.clone());
@@ -301,41 +226,57 @@ impl Transport for HelmTransport {
         let place = self.place(target)?;
         let client = place.cluster.client(scope).await?;
         let record = self.record(&client, place);
-        let mut running = self.running(&client, place, scope, &attempted).await?;
-        if running.history.pending().is_some() {
-            self.repair((target, place), &running.history, scope, &attempted).await?;
-            running = self.running(&client, place, scope, &attempted).await?;
-        }
+        let running = self.at_rest((target, place), (&client, &record), scope, &attempted).await?;
         let stored = record.read(scope, &attempted).await?;
         let served = self.served(target, &running, &stored)?;
-        if served.as_ref() == to {
+        let is_there = served.as_ref() == to;
+        if is_there && !running.is_torn() {
             return Ok(());
         }
-        if served != change.from {
+        // What failed half-way is made whole, whatever it was.
+        if served != change.from && !is_there {
             let what = served.as_ref().map_or_else(|| "nothing".into(), ToString::to_string);
-            let told = running.deployed.map(|(it, _)| it.info.description).unwrap_or_default();
+            let told = running.deployed.map(|it| it.revision.info.description).unwrap_or_default();
             return Err(BackendError::new(ErrorKind::Conflict, attempted)
                 .with_source(format!("changed meanwhile to {what:?} ({told})"))
                 .with_hint("plan again"));
         }
-        record
-            .change(scope, &attempted, |stored| {
-                stored.record.serving = to.map(|to| Serving {
-                    release: to.clone(),
-                    since: Some(Timestamp::now()),
-                    by: Some(scope.who.clone()),
-                    run: Some(scope.run.clone()),
-                });
-            })
-            .await?;
-        match to {
-            Some(to) => self.upgrade((target, place), to, false, scope, &attempted).await,
+        let next = running.history.next();
+        let serving = to.map(|to| Serving {
+            release: to.clone(),
+            since: Some(Timestamp::now()),
+            by: Some(scope.who.clone()),
+            run: Some(scope.run.clone()),
+        });
+        let begin = record.change(scope, &attempted, |stored| {
+            stored.record.serving = serving.clone();
+            stored.record.operation = Some(Operation::of(next, scope));
+            if let Some(to) = to.filter(|_| !place.chart.describes()) {
+                stored.record.revisions.insert(next, to.id.clone());
+            }
+        });
+        begin.await?;
+        let done = match to {
+            Some(to) => self.apply((target, place), to, false, scope, &attempted).await.map(drop),
             None => {
                 let words = ["uninstall", &place.release];
                 let gone =
                     self.helm.run((target, place), &words, Effect::Changes, scope, &attempted);
                 gone.await.map(drop)
             }
+        };
+        match (done, to) {
+            (Ok(()), Some(to)) if !place.chart.describes() => {
+                let record = (&client, &record);
+                self.remember_revision(record, place, to, scope, &attempted).await
+            }
+            // It ended by itself: whatever is pending then is not ours.
+            (Err(error), _) if error.kind() == ErrorKind::Rejected => {
+                let end = record.change(scope, &attempted, |stored| stored.record.operation = None);
+                end.await?;
+                Err(Self::explained(error, &client, place, next, scope).await)
+            }
+            (done, _) => done,
         }
     }
 
@@ -350,7 +291,7 @@ impl Transport for HelmTransport {
             self.hold(target, scope, &attempted).await?;
             let place = self.place(target)?;
             let client = place.cluster.client(scope).await?;
-            let running = self.running(&client, place, scope, &attempted).await?;
+            let running = Running::read(&client, place, scope, &attempted).await?;
             let stored = self.record(&client, place).read(scope, &attempted).await?;
             let served = self.served(target, &running, &stored)?;
             demand_served(good, served.as_ref(), &attempted)?;

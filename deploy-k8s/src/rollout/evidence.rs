@@ -36,7 +36,11 @@ pub(super) async fn of(
 }
 
 /// The last events of an object. They are a help only: where they may not be read, there are none.
-pub(crate) async fn events((client, namespace): Place<'_>, name: &str, scope: &Scope) -> Vec<String> {
+pub(crate) async fn events(
+    (client, namespace): Place<'_>,
+    name: &str,
+    scope: &Scope,
+) -> Vec<String> {
     let api: Api<Event> = Api::namespaced(client.clone(), namespace);
     let params = ListParams::default().fields(&format!("involvedObject.name={name}")).limit(100);
     let Ok(list) = failure::within(api.list(&params), Effect::Asks, scope, "read events").await

@@ -46,22 +46,22 @@ fn write_chart(place: &Path) {
     fs::write(place.join("templates/deployment.yaml"), TEMPLATE).unwrap();
 }
 
-struct Releases {
-    scene: Scene,
-    chart: tempfile::TempDir,
-    names: Vec<String>,
+pub struct Releases {
+    pub scene: Scene,
+    pub chart: tempfile::TempDir,
+    pub names: Vec<String>,
     next: AtomicUsize,
 }
 
 impl Releases {
-    fn new(name: &str, count: usize) -> Self {
+    pub fn new(name: &str, count: usize) -> Self {
         let chart = tempfile::tempdir().unwrap();
         write_chart(chart.path());
         let names = (0..count).map(|n| format!("mathoid-{n}")).collect();
         Self { scene: Scene::new(name), chart, names, next: AtomicUsize::new(0) }
     }
 
-    fn helm(&self, process: &str) -> HelmTransport {
+    pub fn places(&self) -> BTreeMap<Target, HelmPlace> {
         let key = "main_app.version".parse().unwrap();
         let chart = self.chart.path().display().to_string();
         let chart = Arc::new(Chart::load(chart, None, Vec::new(), key).unwrap());
@@ -71,15 +71,22 @@ impl Releases {
             release: name.clone(),
             chart: Arc::clone(&chart),
         };
-        let places: BTreeMap<_, _> =
-            self.names.iter().map(|name| (target(name), place(name))).collect();
-        HelmTransport::new("mathoid", IMAGE, places, terms(process))
+        self.names.iter().map(|name| (target(name), place(name))).collect()
+    }
+
+    pub fn helm(&self, process: &str) -> HelmTransport {
+        HelmTransport::new("mathoid", IMAGE, self.places(), terms(process))
             .keep(KEPT)
             .program(self.scene.kube.helm())
     }
 
+    /// Adds a template to the chart.
+    pub fn template(&self, name: &str, text: &str) {
+        fs::write(self.chart.path().join("templates").join(name), text).unwrap();
+    }
+
     /// Runs helm as a person would.
-    fn by_hand(&self, words: &[&str]) -> std::process::Child {
+    pub fn by_hand(&self, words: &[&str]) -> std::process::Child {
         Command::new(self.scene.kube.helm())
             .arg("--kubeconfig")
             .arg(self.scene.kube.kubeconfig())
@@ -91,14 +98,14 @@ impl Releases {
             .unwrap()
     }
 
-    fn change(&self, transport: &HelmTransport, from: Option<u8>, to: Option<u8>) -> Change {
+    pub fn change(&self, transport: &HelmTransport, from: Option<u8>, to: Option<u8>) -> Change {
         let target = target(&self.names[0]);
         let release = |n: u8| transport.release(&target, &version(n)).unwrap();
         let (from, to) = (from.map(release), to.map(release));
         Change { target: target.clone(), back: from.clone(), from, to, work: Work::Move }
     }
 
-    async fn deploy(&self, transport: &HelmTransport, change: &Change, run: &str) {
+    pub async fn deploy(&self, transport: &HelmTransport, change: &Change, run: &str) {
         let target = &change.target;
         transport.fetch(target, change, &scope(run)).await.unwrap();
         transport.promote(target, change, &scope(run)).await.unwrap();
@@ -152,7 +159,7 @@ async fn a_helm_release_keeps_all_promises() {
 #[ignore = "needs a control plane (cargo xtask kube build)"]
 async fn an_upgrade_that_was_killed_is_told_and_repaired() {
     let place = Releases::new("pending", 1);
-    let transport = place.helm("alive");
+    let transport = place.helm("alive").stale_after(Duration::from_secs(1));
     let first = place.change(&transport, None, Some(1));
     place.deploy(&transport, &first, "r1").await;
     let target = first.target.clone();
