@@ -5,6 +5,7 @@
 //! [`Plan::inverse`]. A dry run is a plan that nobody runs.
 
 mod action;
+mod apart;
 mod batch;
 mod behind;
 mod budget;
@@ -26,6 +27,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 pub use action::Action;
+pub use apart::Apart;
 pub use batch::BatchSize;
 pub use behind::ServedWell;
 pub use budget::{Allowance, Amount, Budget, ParseAmountError};
@@ -87,6 +89,9 @@ pub struct Plan {
     pub checks: Vec<PlannedCheck>,
     /// The app's own steps.
     pub steps: Vec<PlannedStep>,
+    /// What of all that each group meets, where not all groups meet the same.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub apart: Vec<Apart>,
     /// What a person should know before they say yes.
     pub warnings: Vec<String>,
     /// What is as it should be on the targets, equal details once, for whoever wants to know more.

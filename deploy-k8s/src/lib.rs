@@ -4,6 +4,7 @@
 //!   [`Identity`].
 //! - [`Lease`]: what one run holds and others respect; [`LeaseLock`]: the lock of an app.
 //! - [`RegistrySource`]: the tags of an image, as versions.
+//! - [`BuiltImages`]: the images of a repository's versions, for runs over hosts and clusters.
 //! - [`WorkloadTransport`]: workloads without a chart, whose image is set by server-side apply.
 //! - [`HelmTransport`]: releases of helm, whose chart is given the tag. [`ReleaseCheck`]: whether all of
 //!   a release runs it; [`ReleaseOperator`]: restarts.
@@ -16,6 +17,7 @@
 
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
+mod built;
 mod claim;
 mod cluster;
 mod examine;
@@ -36,6 +38,7 @@ mod tls;
 mod values;
 mod workload;
 
+pub use built::BuiltImages;
 pub use cluster::{Cluster, ClusterOptions, Identity, IdentityError};
 pub use helm::{Chart, ChartError, HelmPlace, HelmTransport, ReleaseCheck, ReleaseOperator};
 pub use lease::{Held, IsDead, Lease, LeaseLock, LeaseTerms, Taken, Tenant};

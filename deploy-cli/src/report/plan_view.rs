@@ -291,13 +291,15 @@ fn what_is_done(plan: &Plan, builds: &[(String, String)]) -> Vec<String> {
             Stage::Restart => {
                 let label = if plan.purpose.is_version() { "restart" } else { "service" };
                 for restart in &plan.restarts {
-                    table.row([label.into(), String::new(), restart.clone()]);
+                    let only = only(&plan.restarted_only_in(restart)).replacen(", ", "", 1);
+                    let only = if only.is_empty() { only } else { format!(" ({only})") };
+                    table.row([label.into(), String::new(), format!("{restart}{only}")]);
                 }
             }
             _ => {}
         }
         for check in plan.checks.iter().filter(|check| check.policy.stage == stage) {
-            let only = only(check.policy.group.as_ref());
+            let only = only(&met_only_in(plan, |group| plan.is_checked_in(check, group)));
             let asks = format!("{} (within {}{only})", check.asks, short(check.policy.timeout));
             table.row([stage.to_string(), format!("check {}", check.policy.name), asks]);
         }
@@ -316,14 +318,25 @@ fn what_is_done(plan: &Plan, builds: &[(String, String)]) -> Vec<String> {
 fn steps(plan: &Plan, moment: StepMoment, stage: &str, table: &mut Table) {
     for step in plan.steps.iter().filter(|step| step.policy.moment == moment) {
         let once = if step.policy.place == StepPlace::Once { "once, " } else { "" };
-        let only = only(step.policy.group.as_ref());
+        let only = only(&met_only_in(plan, |group| plan.is_stepped_in(step, group)));
         let does = format!("{} ({once}within {}{only})", step.does, short(step.policy.timeout));
         table.row([stage.to_owned(), format!("step {}", step.policy.name), does]);
     }
 }
 
-fn only(group: Option<&GroupName>) -> String {
-    group.map_or(String::new(), |group| format!(", only {group}"))
+/// The groups that meet something; none where all do.
+fn met_only_in(plan: &Plan, meets: impl Fn(&GroupName) -> bool) -> Vec<&GroupName> {
+    let groups = plan.groups.iter().map(|group| &group.name);
+    let with: Vec<&GroupName> = groups.filter(|group| meets(group)).collect();
+    if with.len() == plan.groups.len() { Vec::new() } else { with }
+}
+
+fn only(groups: &[&GroupName]) -> String {
+    if groups.is_empty() {
+        return String::new();
+    }
+    let names: Vec<&str> = groups.iter().map(|group| group.as_str()).collect();
+    format!(", only {}", names.join(", "))
 }
 
 /// What comes between a group and the next, where anything does.

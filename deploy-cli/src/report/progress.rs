@@ -15,8 +15,6 @@ use deploy_core::{
 pub(super) struct Progress {
     back: bool,
     purpose: Purpose,
-    /// How many services are restarted or operated, or how many commands run.
-    acts: usize,
     groups: BTreeMap<GroupName, GroupProgress>,
     targets: BTreeMap<Target, TargetProgress>,
     /// How many have fetched, of those that fetch and have not failed.
@@ -28,6 +26,8 @@ struct GroupProgress {
     batches: Vec<Vec<Target>>,
     /// The checks, and steps after them, that a target passes before it is healthy.
     passes: BTreeSet<String>,
+    /// How many services are restarted or operated, or how many commands run.
+    acts: usize,
     /// Kept up with each event: counting anew each time would cost the square of the fleet.
     tally: Tally,
 }
@@ -85,18 +85,19 @@ impl Progress {
     fn plan(&mut self, plan: &Plan) {
         self.back = plan.direction == Direction::Back;
         self.purpose = plan.purpose;
-        self.acts = match plan.purpose {
-            Purpose::Run | Purpose::Adopt => plan.steps.len(),
-            Purpose::Version | Purpose::Operate(_) => plan.restarts.len(),
-        };
         for group in &plan.groups {
             let batches: Vec<Vec<Target>> = group
                 .batches
                 .iter()
                 .map(|batch| batch.iter().map(|change| change.target.clone()).collect())
                 .collect();
-            let (passes, tally) = (passes(plan, group), Tally::default());
-            self.groups.insert(group.name.clone(), GroupProgress { batches, passes, tally });
+            let acts = match plan.purpose {
+                Purpose::Run | Purpose::Adopt => plan.steps.len(),
+                Purpose::Version | Purpose::Operate(_) => plan.restarts_in(&group.name),
+            };
+            let tally = Tally::default();
+            let of = GroupProgress { batches, passes: passes(plan, group), acts, tally };
+            self.groups.insert(group.name.clone(), of);
             for change in group.batches.iter().flatten() {
                 self.add(&change.target, TargetProgress::new(group, change));
             }
@@ -109,7 +110,7 @@ impl Progress {
 
     fn add(&mut self, target: &Target, progress: TargetProgress) {
         if let Some(group) = self.groups.get_mut(&progress.group) {
-            let (healthy, failed) = progress.counts(&group.passes, self.acts);
+            let (healthy, failed) = progress.counts(group);
             group.tally.healthy += healthy;
             group.tally.failed += failed;
             group.tally.of += 1;
@@ -121,11 +122,11 @@ impl Progress {
     fn change(&mut self, target: &Target, change: impl FnOnce(&mut TargetProgress)) {
         let Some(target) = self.targets.get_mut(target) else { return };
         let Some(group) = self.groups.get_mut(&target.group) else { return };
-        let (healthy, failed) = target.counts(&group.passes, self.acts);
+        let (healthy, failed) = target.counts(group);
         let (done, of) = target.fetches();
         change(target);
+        let (now_healthy, now_failed) = target.counts(group);
         let tally = &mut group.tally;
-        let (now_healthy, now_failed) = target.counts(&group.passes, self.acts);
         tally.healthy = tally.healthy + now_healthy - healthy;
         tally.failed = tally.failed + now_failed - failed;
         let (now_done, now_of) = target.fetches();
@@ -178,7 +179,7 @@ impl Progress {
         for progress in targets.into_iter().filter_map(|target| self.targets.get(target)) {
             tally.of += 1;
             let Some(group) = self.groups.get(&progress.group) else { continue };
-            let (healthy, failed) = progress.counts(&group.passes, self.acts);
+            let (healthy, failed) = progress.counts(group);
             tally.healthy += healthy;
             tally.failed += failed;
         }
@@ -215,7 +216,8 @@ impl TargetProgress {
     }
 
     /// What it adds to the healthy and to the failed.
-    fn counts(&self, passes: &BTreeSet<String>, acts: usize) -> (usize, usize) {
+    fn counts(&self, group: &GroupProgress) -> (usize, usize) {
+        let (passes, acts) = (&group.passes, group.acts);
         let acted = self.switched && self.acted >= acts;
         let is_healthy = self.is_empty || (self.stays || acted) && passes.is_subset(&self.passed);
         (usize::from(is_healthy && !self.failed), usize::from(self.failed))
@@ -246,15 +248,14 @@ impl TargetProgress {
 
 /// The checks, and steps after them, that each target of the group passes.
 fn passes(plan: &Plan, group: &PlannedGroup) -> BTreeSet<String> {
-    let ours = |only: &Option<GroupName>| only.as_ref().is_none_or(|name| *name == group.name);
-    let checks = plan.checks.iter().map(|check| &check.policy);
-    let checks = checks.filter(|policy| policy.stage == Stage::Check && ours(&policy.group));
-    let steps = plan.steps.iter().map(|step| &step.policy).filter(|policy| {
+    let checks = plan.checks.iter().filter(|check| plan.is_checked_in(check, &group.name));
+    let checks = checks.map(|check| &check.policy).filter(|policy| policy.stage == Stage::Check);
+    let steps = plan.steps.iter().filter(|step| plan.is_stepped_in(step, &group.name));
+    let steps = steps.map(|step| &step.policy).filter(|policy| {
         plan.direction == Direction::Forward
             && plan.purpose.is_version()
             && policy.moment == StepMoment::AfterCheck
             && policy.place == StepPlace::Each
-            && ours(&policy.group)
     });
     checks.map(|policy| policy.name.clone()).chain(steps.map(|p| p.name.clone())).collect()
 }
@@ -302,6 +303,7 @@ mod tests {
             restarts: vec!["restart mockbase".into()],
             checks: vec![check("port"), check("answers")],
             steps: Vec::new(),
+            apart: Vec::new(),
             warnings: Vec::new(),
             details: Vec::new(),
         }

@@ -4,12 +4,13 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use deploy_core::{
     backend::{Checker, Examiner, Operator, Preview, Transport},
-    model::{Target, Version},
+    model::{Scheme, Target, Version},
     run::Backend,
 };
 use deploy_k8s::{
-    Chart, Cluster, ClusterOptions, HelmPlace, HelmTransport, Identity, Lease, LeaseTerms,
-    RolloutCheck, ValueKey, WorkloadName, WorkloadOperator, WorkloadPlace, WorkloadTransport,
+    BuiltImages, Chart, Cluster, ClusterOptions, HelmPlace, HelmTransport, Identity, Lease,
+    LeaseTerms, RolloutCheck, ValueKey, WorkloadName, WorkloadOperator, WorkloadPlace,
+    WorkloadTransport,
 };
 use deploy_ssh::{RunProcess, session::Sessions};
 
@@ -26,6 +27,15 @@ pub(super) struct OverK8s {
     /// What acts on the clusters, as a site left it.
     pub(super) backend: Backend,
     served: Served,
+    built: Option<Built>,
+}
+
+/// The images of the repository's versions, and how their tags are called.
+#[derive(Debug)]
+struct Built {
+    images: BuiltImages,
+    tag: String,
+    loaded: Loaded,
 }
 
 /// What runs in the clusters.
@@ -61,16 +71,24 @@ impl OverK8s {
             (None, Some(section)) => helm(loaded, section, clusters, terms)?,
             (None, None) => return Err(loaded.refuse(&["helm"], "is missing").into()),
         };
+        let built = built(project)?;
+        let (mut transport, mut preview, mut rollout) =
+            (values::around(served.transport(), project)?, served.preview(), rollout);
+        if let Some(Built { images, .. }) = &built {
+            transport = images.transport(transport);
+            preview = images.preview(preview);
+            rollout = images.checker(rollout);
+        }
         let backend = Backend {
-            transport: values::around(served.transport(), project)?,
+            transport,
             restarters: Vec::new(),
             checks: checks::cluster_checks(loaded, sessions, &rollout)?,
             steps: Vec::new(),
             operators: operator.into_iter().collect(),
-            preview: Some(served.preview()),
+            preview: Some(preview),
         };
         let backend = (context.customize)(project, backend)?;
-        Ok(Self { backend, served })
+        Ok(Self { backend, served, built })
     }
 
     /// The lease by which runs claim `target`, where that is a cluster.
@@ -82,8 +100,17 @@ impl OverK8s {
     }
 
     /// Refuses a version of which there is no image.
-    pub(super) async fn admit(&self, _: &Version) -> Result<(), CommandError> {
-        Ok(())
+    ///
+    /// # Errors
+    /// As [`BuiltImages::find`].
+    pub(super) async fn admit(&self, version: &Version) -> Result<(), CommandError> {
+        let Some(built) = &self.built else { return Ok(()) };
+        let names = minijinja::context! {
+            version => version.name.as_deref().unwrap_or(version.id.as_str()),
+            commit => version.id.as_str(),
+        };
+        let tag = phrase::filled(&built.loaded, &["image", "tag"], &built.tag, names)?;
+        Ok(built.images.find(version, &tag).await?)
     }
 
     /// What examines a cluster before a deploy.
@@ -186,6 +213,16 @@ fn helm(
     }
     let rollout = Arc::new(RolloutCheck::new(BTreeMap::new()));
     Ok((Served::Helm(Arc::new(transport)), rollout, None))
+}
+
+/// The images of the repository's versions, where versions are the repository's.
+fn built(project: &Project) -> Result<Option<Built>, CommandError> {
+    let loaded = &project.loaded;
+    let Some(section) = loaded.config.image.as_ref() else { return Ok(None) };
+    let Some(tag) = &section.tag else { return Ok(None) };
+    let registry = super::source::image_tags(project, section, Scheme::Any)?;
+    let (tag, loaded) = (tag.clone(), loaded.clone());
+    Ok(Some(Built { images: BuiltImages::new(registry), tag, loaded }))
 }
 
 /// The clusters of all groups. Those that are reached alike share their connections.

@@ -117,7 +117,7 @@ impl RegistrySource {
     }
 
     /// The commit that an image was built of, where it tells.
-    async fn commit(&self, id: &VersionId) -> Option<VersionId> {
+    pub(crate) async fn commit(&self, id: &VersionId) -> Option<VersionId> {
         let about = self.about(id.as_str()).await.ok()?;
         VersionId::new(about.revision?).ok()
     }

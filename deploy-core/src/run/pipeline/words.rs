@@ -4,18 +4,21 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use crate::{
     model::GroupName,
-    plan::{Direction, Plan, PlannedCheck, PlannedStep, Purpose, Stage},
+    plan::{Apart, Direction, Plan, PlannedCheck, PlannedStep, Purpose, Stage},
     run::{Backend, OwnedCheck, OwnedStep},
 };
 
 /// Says in words what is restarted, checked and run, where the request did not.
 pub(super) fn fill_in<'a>(plan: &mut Plan, backend: impl Fn(&GroupName) -> &'a Arc<Backend>) {
-    let names: BTreeSet<&GroupName> = plan.groups.iter().map(|group| &group.name).collect();
     let mut backends: Vec<&Arc<Backend>> = Vec::new();
-    for backend in names.into_iter().map(backend) {
+    for backend in plan.groups.iter().map(|group| backend(&group.name)) {
         if !backends.iter().any(|seen| Arc::ptr_eq(seen, backend)) {
             backends.push(backend);
         }
+    }
+    if backends.len() > 1 {
+        let groups = plan.groups.iter().map(|group| &group.name);
+        plan.apart = groups.map(|group| apart(plan.purpose, group, backend(group))).collect();
     }
     if plan.restarts.is_empty() {
         plan.restarts =
@@ -24,6 +27,9 @@ pub(super) fn fill_in<'a>(plan: &mut Plan, backend: impl Fn(&GroupName) -> &'a A
     if plan.checks.is_empty() {
         let checks = backends.iter().flat_map(|backend| &backend.checks);
         plan.checks = checks.filter(|check| is_asked(plan.purpose, check)).map(check).collect();
+        // What hosts and clusters are both asked is told once.
+        let mut told = BTreeSet::new();
+        plan.checks.retain(|check| told.insert(check.policy.name.clone()));
     }
     let steps = match plan.purpose {
         Purpose::Version => plan.direction == Direction::Forward,
@@ -32,6 +38,16 @@ pub(super) fn fill_in<'a>(plan: &mut Plan, backend: impl Fn(&GroupName) -> &'a A
     };
     if plan.steps.is_empty() && steps {
         plan.steps = backends.iter().flat_map(|backend| &backend.steps).map(step).collect();
+    }
+}
+
+fn apart(purpose: Purpose, group: &GroupName, backend: &Backend) -> Apart {
+    let checks = backend.checks.iter().filter(|check| is_asked(purpose, check));
+    Apart {
+        group: group.clone(),
+        restarts: restarts(purpose, backend),
+        checks: checks.map(|check| check.policy.name.clone()).collect(),
+        steps: backend.steps.iter().map(|step| step.policy.name.clone()).collect(),
     }
 }
 

@@ -1,0 +1,225 @@
+//! Versions of a repository on clusters: the images that were built of them.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use async_trait::async_trait;
+use deploy_core::{
+    backend::{
+        BackendError, Checker, Closing, ErrorKind, FileDiff, Live, Preview, Scope, Situation,
+        Transport, Verdict, VersionSource,
+    },
+    model::{Release, ReleaseId, Target, Version, VersionId, VersionRef},
+    plan::Change,
+};
+
+use crate::registry::RegistrySource;
+
+/// The images that were built of the versions of a repository, so that hosts and clusters can be brought
+/// one version by one run.
+///
+/// What acts on clusters knows images only. Around it, this turns each release's version into the image that it
+/// stands for, and back into the commit that the image says it was built of
+/// (`org.opencontainers.image.revision`).
+#[derive(Debug, Clone)]
+pub struct BuiltImages(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    registry: RegistrySource,
+    known: Mutex<Known>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    /// The image of each commit.
+    images: HashMap<VersionId, Version>,
+    /// The image of each release.
+    releases: HashMap<ReleaseId, Version>,
+    /// The commit of each image, where it tells.
+    commits: HashMap<VersionId, Option<Version>>,
+}
+
+impl BuiltImages {
+    /// The images that `registry` has.
+    pub fn new(registry: RegistrySource) -> Self {
+        Self(Arc::new(Inner { registry, known: Mutex::default() }))
+    }
+
+    /// Looks for the image of `version`, which is called `tag`. Nothing of a version can be brought to
+    /// clusters before.
+    ///
+    /// # Errors
+    /// `NotFound` where there is no such tag; `Conflict` where the image says that it was built of another
+    /// commit.
+    pub async fn find(&self, version: &Version, tag: &str) -> Result<(), BackendError> {
+        let image = self.0.registry.resolve(&VersionRef::Named(tag.to_owned())).await?;
+        let commit = self.0.registry.commit(&image.id).await;
+        if let Some(commit) = commit.as_ref().filter(|commit| **commit != version.id) {
+            let attempted = format!("find the image of {version}");
+            return Err(BackendError::new(ErrorKind::Conflict, attempted)
+                .with_source(format!(
+                    "the image {tag} was built of {}, and {version} is {}",
+                    commit.short(),
+                    version.id.short()
+                ))
+                .with_hint("build the image of this version, or say which tag it has"));
+        }
+        let mut known = self.known();
+        known.images.insert(version.id.clone(), image.clone());
+        known.commits.insert(image.id, Some(version.clone()));
+        Ok(())
+    }
+
+    /// `inner`, which is brought versions of the repository.
+    pub fn transport(&self, inner: Arc<dyn Transport>) -> Arc<dyn Transport> {
+        Arc::new(Built { images: self.clone(), inner })
+    }
+
+    /// `inner`, which is asked of versions of the repository.
+    pub fn checker(&self, inner: Arc<dyn Checker>) -> Arc<dyn Checker> {
+        Arc::new(Built { images: self.clone(), inner })
+    }
+
+    /// `inner`, which is asked what versions of the repository would change.
+    pub fn preview(&self, inner: Arc<dyn Preview>) -> Arc<dyn Preview> {
+        Arc::new(Built { images: self.clone(), inner })
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.0.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The same release, of the commit that its image was built of; as it is where that is not known.
+    async fn told(&self, release: Release) -> Release {
+        let image = release.version;
+        self.known().releases.insert(release.id.clone(), image.clone());
+        let known = self.known().commits.get(&image.id).cloned();
+        let version = match known {
+            Some(version) => version,
+            None => {
+                let commit = self.0.registry.commit(&image.id).await;
+                let version = commit.map(|id| Version { id, name: image.name.clone() });
+                self.known().commits.insert(image.id.clone(), version.clone());
+                version
+            }
+        };
+        Release { id: release.id, version: version.unwrap_or(image) }
+    }
+
+    /// The same release, of the image.
+    fn meant(&self, release: &Release) -> Release {
+        let known = self.known();
+        let image = known.releases.get(&release.id);
+        let image = image.or_else(|| known.images.get(&release.version.id));
+        let version = image.unwrap_or(&release.version).clone();
+        Release { id: release.id.clone(), version }
+    }
+
+    fn change(&self, change: &Change) -> Change {
+        let meant = |release: &Option<Release>| release.as_ref().map(|release| self.meant(release));
+        Change {
+            target: change.target.clone(),
+            from: meant(&change.from),
+            to: meant(&change.to),
+            back: meant(&change.back),
+            work: change.work,
+        }
+    }
+}
+
+/// What knows images only, among versions of a repository.
+#[derive(Debug)]
+struct Built<T: ?Sized> {
+    images: BuiltImages,
+    inner: Arc<T>,
+}
+
+#[async_trait]
+impl Transport for Built<dyn Transport> {
+    fn release(&self, target: &Target, version: &Version) -> Result<Release, BackendError> {
+        let image = self.images.known().images.get(&version.id).cloned();
+        let image = image.ok_or_else(|| {
+            BackendError::new(ErrorKind::Rejected, format!("bring {version} to {target}"))
+                .with_source("no image of it was looked for")
+        })?;
+        let release = self.inner.release(target, &image)?;
+        self.images.known().releases.insert(release.id.clone(), image);
+        Ok(Release { id: release.id, version: version.clone() })
+    }
+
+    async fn live(&self, target: &Target, scope: &Scope) -> Result<Live, BackendError> {
+        let mut live = self.inner.live(target, scope).await?;
+        if let Some(serving) = &mut live.serving {
+            serving.release = self.images.told(serving.release.clone()).await;
+        }
+        for good in &mut live.good {
+            good.release = self.images.told(good.release.clone()).await;
+        }
+        Ok(live)
+    }
+
+    async fn fetch(
+        &self,
+        target: &Target,
+        change: &Change,
+        scope: &Scope,
+    ) -> Result<(), BackendError> {
+        self.inner.fetch(target, &self.images.change(change), scope).await
+    }
+
+    async fn promote(
+        &self,
+        target: &Target,
+        change: &Change,
+        scope: &Scope,
+    ) -> Result<(), BackendError> {
+        self.inner.promote(target, &self.images.change(change), scope).await
+    }
+
+    async fn finalize(
+        &self,
+        target: &Target,
+        closing: &Closing,
+        scope: &Scope,
+    ) -> Result<(), BackendError> {
+        let meant = |release: &Option<Release>| release.as_ref().map(|it| self.images.meant(it));
+        let closing = Closing { good: meant(&closing.good), back: meant(&closing.back) };
+        self.inner.finalize(target, &closing, scope).await
+    }
+}
+
+#[async_trait]
+impl Checker for Built<dyn Checker> {
+    fn describe(&self) -> String {
+        self.inner.describe()
+    }
+
+    async fn note(&self, target: &Target, scope: &Scope) -> Result<Option<String>, BackendError> {
+        self.inner.note(target, scope).await
+    }
+
+    async fn check(
+        &self,
+        target: &Target,
+        situation: &Situation,
+        scope: &Scope,
+    ) -> Result<Verdict, BackendError> {
+        let meant = |release: &Option<Release>| release.as_ref().map(|it| self.images.meant(it));
+        let situation = Situation {
+            release: meant(&situation.release),
+            previous: meant(&situation.previous),
+            ..situation.clone()
+        };
+        self.inner.check(target, &situation, scope).await
+    }
+}
+
+#[async_trait]
+impl Preview for Built<dyn Preview> {
+    async fn diffs(&self, change: &Change, scope: &Scope) -> Result<Vec<FileDiff>, BackendError> {
+        self.inner.diffs(&self.images.change(change), scope).await
+    }
+}
