@@ -59,7 +59,11 @@ pub struct WorkloadSection {
 #[serde(deny_unknown_fields)]
 pub struct HelmSection {
     /// A directory or an archive beside the configuration, or a chart that helm knows.
-    pub chart: String,
+    pub chart: Option<String>,
+    /// In place of a chart, the helmfile beside the configuration that makes the release.
+    pub helmfile: Option<PathBuf>,
+    /// The helmfile's environment; `{{ cluster }}` is the cluster's name.
+    pub environment: Option<String>,
     /// The chart's version, where it is not beside the configuration.
     pub version: Option<String>,
     /// The key of the values that is the image's tag: `main_app.version`.

@@ -96,6 +96,7 @@ fn hosts() -> Vec<Unset> {
 
 fn clusters() -> Vec<Unset> {
     vec![
+        unset(&["helm"], "environment", "{{ cluster }}", With::Key("helmfile")),
         unset(&["helm"], "values", [(); 0], With::Always),
         unset(&["helm"], "keep", kept(), With::Always),
         unset(&["workload"], "keep", kept(), With::Always),

@@ -9,8 +9,8 @@ use deploy_core::{
 };
 use deploy_k8s::{
     BuiltImages, Chart, Cluster, ClusterOptions, HelmPlace, HelmTransport, Identity, Lease,
-    LeaseTerms, RolloutCheck, ValueKey, WorkloadName, WorkloadOperator, WorkloadPlace,
-    WorkloadTransport,
+    LeaseTerms, ReleaseCheck, ReleaseOperator, RolloutCheck, ValueKey, WorkloadName,
+    WorkloadOperator, WorkloadPlace, WorkloadTransport,
 };
 use deploy_ssh::{RunProcess, session::Sessions};
 
@@ -84,7 +84,7 @@ impl OverK8s {
             restarters: Vec::new(),
             checks: checks::cluster_checks(loaded, sessions, &rollout)?,
             steps: Vec::new(),
-            operators: operator.into_iter().collect(),
+            operators: vec![operator],
             preview: Some(preview),
         };
         let backend = (context.customize)(project, backend)?;
@@ -138,7 +138,7 @@ impl Served {
     }
 }
 
-type Acting = (Served, Arc<dyn Checker>, Option<Arc<dyn Operator>>);
+type Acting = (Served, Arc<dyn Checker>, Arc<dyn Operator>);
 
 fn workload(
     loaded: &Loaded,
@@ -166,7 +166,7 @@ fn workload(
     let transport = WorkloadTransport::new(app, image, places.clone(), terms).keep(section.keep);
     let rollout = Arc::new(RolloutCheck::new(places.clone()));
     let operator = Arc::new(WorkloadOperator::new(places));
-    Ok((Served::Workload(Arc::new(transport)), rollout, Some(operator)))
+    Ok((Served::Workload(Arc::new(transport)), rollout, operator))
 }
 
 fn helm(
@@ -189,13 +189,23 @@ fn helm(
             values.push(loaded.directory().join(phrase::filled(loaded, &at, file, &names)?));
         }
         values.extend(of.values.iter().map(|file| loaded.directory().join(file)));
-        let beside = loaded.directory().join(&section.chart);
-        let chart = match beside.exists() {
-            true => beside.display().to_string(),
-            false => section.chart.clone(),
+        let chart = match &section.helmfile {
+            Some(file) => {
+                let environment = section.environment.as_deref().unwrap_or("{{ cluster }}");
+                let at = ["helm", "environment"];
+                let environment = phrase::filled(loaded, &at, environment, &names)?;
+                let file = loaded.directory().join(file);
+                Chart::of_helmfile(file, Some(environment), &values, key.clone())
+                    .map_err(|error| refuse("helmfile", &error))?
+            }
+            None => {
+                let chart = section.chart.clone().unwrap_or_default();
+                let beside = loaded.directory().join(&chart);
+                let chart = if beside.exists() { beside.display().to_string() } else { chart };
+                Chart::load(chart, section.version.clone(), values, key.clone())
+                    .map_err(|error| refuse("chart", &error))?
+            }
         };
-        let chart = Chart::load(chart, section.version.clone(), values, key.clone())
-            .map_err(|error| refuse("chart", &error))?;
         let namespace = of.namespace.as_ref().or(section.namespace.as_ref());
         let release = of.release.as_ref().or(section.release.as_ref());
         let place = HelmPlace {
@@ -207,12 +217,13 @@ fn helm(
         places.insert(target, place);
     }
     let image = loaded.config.image.as_ref().map_or("", |image| image.name.as_str());
+    let rollout = Arc::new(ReleaseCheck::new(places.clone()));
+    let operator = Arc::new(ReleaseOperator::new(places.clone()));
     let mut transport = HelmTransport::new(app, image, places, terms).keep(section.keep);
     if let Some(program) = &section.program {
         transport = transport.program(loaded.directory().join(program));
     }
-    let rollout = Arc::new(RolloutCheck::new(BTreeMap::new()));
-    Ok((Served::Helm(Arc::new(transport)), rollout, None))
+    Ok((Served::Helm(Arc::new(transport)), rollout, operator))
 }
 
 /// The images of the repository's versions, where versions are the repository's.

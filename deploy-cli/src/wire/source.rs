@@ -104,8 +104,8 @@ pub(super) fn image_tags(
     })?;
     Ok(match &section.docker_config {
         Some(directory) => {
-            let directory = loaded.directory().join(directory);
-            RegistrySource::with_docker_config(name, scheme, directory)?
+            let file = loaded.directory().join(directory).join("config.json");
+            RegistrySource::with_docker_config(name, scheme, file)?
         }
         None => RegistrySource::new(name, scheme)?,
     })

@@ -4,6 +4,7 @@
 //! what was seen).
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod helm;
 mod mixed;
 #[path = "../fleet/ran.rs"]
 mod ran;

@@ -75,8 +75,19 @@ fn check_served(config: &Config) -> Result<(), Told> {
             helm.tag
                 .parse::<ValueKey>()
                 .map_err(|error| told(["helm", "tag"], error.to_string()))?;
-            match helm.chart.trim() {
-                "" => Err(told(["helm", "chart"], "is empty")),
+            let chart = helm.chart.as_deref().map(str::trim);
+            match (chart, &helm.helmfile) {
+                (Some(""), _) => Err(told(["helm", "chart"], "is empty")),
+                (Some(_), Some(_)) => {
+                    Err(told(["helm", "helmfile"], "give either `chart` or `helmfile`"))
+                }
+                (None, None) => Err(told(["helm"], "needs `chart` or `helmfile`")),
+                (Some(_), None) if helm.environment.is_some() => {
+                    Err(told(["helm", "environment"], "goes with `helmfile` only"))
+                }
+                (None, Some(_)) if helm.version.is_some() => {
+                    Err(told(["helm", "version"], "goes with `chart` only"))
+                }
                 _ => Ok(()),
             }
         }
