@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use async_trait::async_trait;
 use deploy_core::{
     backend::{Answer, Ask, Question},
-    plan::OnAbort,
+    plan::{Noun, OnAbort},
 };
 use tokio::sync::{
     Mutex,
@@ -27,6 +27,8 @@ pub struct Deployer {
     pub yes: bool,
     /// What is done with touched targets after an interrupt when nobody is asked.
     pub on_abort: OnAbort,
+    /// What the targets are called.
+    pub noun: Noun,
 }
 
 impl Deployer {
@@ -85,8 +87,7 @@ impl Ask for Deployer {
             // Why it stopped was told when it did.
             Question::RollBackAfterBreach { touched, .. }
             | Question::RollBackAfterStop { touched } => {
-                let hosts = if *touched == 1 { "host" } else { "hosts" };
-                let text = format!("Bring back the {touched} {hosts} touched so far?");
+                let text = format!("Bring back the {} touched so far?", self.noun.count(*touched));
                 (text, true)
             }
         };
@@ -107,7 +108,8 @@ mod tests {
 
     async fn answers(yes: bool, on_abort: OnAbort) -> [Answer; 3] {
         let ui = Ui::new(Color::Never, false);
-        let deployer = Deployer { ui, screen: Screen::new(), can_ask: false, yes, on_abort };
+        let noun = Noun::default();
+        let deployer = Deployer { ui, screen: Screen::new(), can_ask: false, yes, on_abort, noun };
         let group = |name: &str| deploy_core::model::GroupName::new(name).unwrap();
         let go = Question::Continue { after: group("a"), next: group("b") };
         let breach = Question::RollBackAfterBreach { reason: "r".into(), touched: 1 };

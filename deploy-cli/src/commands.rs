@@ -76,7 +76,7 @@ pub(crate) async fn dispatch(context: &Context, command: &Command) -> Result<Exi
         Command::Adopt(args) => adopt::cmd_adopt(context, args).await,
         Command::History(args) => history::cmd_history(context, args),
         Command::Show(args) => show::cmd_show(context, args).await,
-        Command::Lock(args) => lock::cmd_lock(context, args),
+        Command::Lock(args) => lock::cmd_lock(context, args).await,
         Command::Unlock(args) => unlock::cmd_unlock(context, args).await,
         Command::Config(args) => config::cmd_config(context, args).await,
         Command::Completions(args) => completions::cmd_completions(context, args),

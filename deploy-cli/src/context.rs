@@ -3,11 +3,11 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use deploy_core::record::RunId;
+use deploy_core::{plan::Noun, record::RunId};
 
 use crate::{
     args::GlobalArgs,
-    config::{self, Loaded, Wanted},
+    config::{self, GroupSection, Loaded, Wanted},
     error::CommandError,
     observers::Touched,
     repo::Repo,
@@ -90,6 +90,15 @@ impl Context {
 }
 
 impl Project {
+    /// What its targets are called.
+    pub fn noun(&self) -> Noun {
+        let of = |group: &GroupSection| match group.clusters.is_empty() {
+            true => Noun::Host,
+            false => Noun::Cluster,
+        };
+        Noun::of(self.loaded.config.group.iter().map(of))
+    }
+
     /// `app` or `app in beta`.
     pub fn name(&self) -> String {
         let app = &self.loaded.config.app;

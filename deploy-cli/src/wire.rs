@@ -8,6 +8,7 @@ mod examine;
 mod fetch;
 mod groups;
 mod health;
+mod lock;
 mod over_k8s;
 mod over_ssh;
 mod phrase;
@@ -23,6 +24,7 @@ pub use checks::require_variables;
 pub use claims::FoundClaim;
 pub use examine::Examined;
 pub use groups::{groups, shared_hosts, strategy};
+pub use lock::{ProjectLock, lock};
 pub use request::request;
 pub use source::{
     git_source, is_of_repository, lenient_git_source, lenient_source, scheme, source,

@@ -117,6 +117,7 @@ fn plan() -> Plan {
             asks: "port 1134 is open".into(),
         }],
         steps: Vec::new(),
+        noun: deploy_core::plan::Noun::default(),
         apart: Vec::new(),
         warnings: vec!["no way back: first deploy on h6".into()],
         details: vec!["h2, h3: unchanged files are copied".into()],

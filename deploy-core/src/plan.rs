@@ -13,6 +13,7 @@ mod change;
 mod check_policy;
 mod difference;
 mod goal;
+mod noun;
 mod operation;
 mod planner;
 mod purpose;
@@ -35,6 +36,7 @@ pub use change::{Change, Work};
 pub use check_policy::CheckPolicy;
 pub use difference::Difference;
 pub use goal::Goal;
+pub use noun::{Counted, Noun};
 pub use planner::{PlanError, PlanRequest, Survey};
 pub use purpose::Purpose;
 pub use retry::{Retry, Timeouts};
@@ -89,6 +91,9 @@ pub struct Plan {
     pub checks: Vec<PlannedCheck>,
     /// The app's own steps.
     pub steps: Vec<PlannedStep>,
+    /// What its targets are called.
+    #[serde(default, skip_serializing_if = "Noun::is_default")]
+    pub noun: Noun,
     /// What of all that each group meets, where not all groups meet the same.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub apart: Vec<Apart>,

@@ -12,7 +12,7 @@ use deploy_core::{
         Transport, Verdict, VersionSource,
     },
     model::{Release, ReleaseId, Target, Version, VersionId, VersionRef},
-    plan::Change,
+    plan::{Change, Noun},
 };
 
 use crate::registry::RegistrySource;
@@ -148,6 +148,10 @@ impl Transport for Built<dyn Transport> {
         let release = self.inner.release(target, &image)?;
         self.images.known().releases.insert(release.id.clone(), image);
         Ok(Release { id: release.id, version: version.clone() })
+    }
+
+    fn noun(&self) -> Noun {
+        self.inner.noun()
     }
 
     async fn live(&self, target: &Target, scope: &Scope) -> Result<Live, BackendError> {

@@ -17,6 +17,7 @@ use crate::{
     claim,
     cluster::Cluster,
     failure::{self, Effect},
+    release,
 };
 pub use lock::LeaseLock;
 pub use renewal::Held;
@@ -27,6 +28,8 @@ const HOLDER: &str = "deploy/holder";
 const PROCESS: &str = "deploy/process";
 /// The most that is believed of an annotation, in bytes.
 const LONGEST: usize = 4096;
+/// How long a lease stands that nobody renews: 68 years, the most that it can say in seconds.
+const FOR_EVER: SignedDuration = SignedDuration::from_secs(i32::MAX as i64);
 /// How often it is tried again when somebody else was faster.
 const ROUNDS: usize = 4;
 
@@ -76,6 +79,12 @@ pub enum Taken {
     HeldBy(Tenant),
 }
 
+/// What writing a lease came to.
+enum Written {
+    Ours(Api<LeaseObject>, Box<LeaseObject>),
+    HeldBy(Tenant),
+}
+
 /// Who holds a lease.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Tenant {
@@ -96,12 +105,51 @@ impl Lease {
         Self { cluster, namespace: namespace.into(), name: name.into(), terms }
     }
 
+    /// The lease that is the lock of `app` in `environment`. Asks nobody yet.
+    pub fn of_app(
+        cluster: Cluster,
+        namespace: impl Into<String>,
+        (app, environment): (&str, &str),
+        terms: LeaseTerms,
+    ) -> Self {
+        Self::new(cluster, namespace, release::object_name(&["lock", app, environment]), terms)
+    }
+
+    /// Leaves it to `holder`, who needs no process: until `holder.until`, or until it is freed. Answers with
+    /// who has it, where somebody has.
+    ///
+    /// # Errors
+    /// As [`take`](Self::take).
+    pub async fn leave(
+        &self,
+        holder: &Holder,
+        scope: &Scope,
+    ) -> Result<Option<Holder>, BackendError> {
+        let until = holder.until.map_or(FOR_EVER, |until| until.duration_since(Timestamp::now()));
+        let duration = Duration::try_from(until.min(FOR_EVER)).unwrap_or_default();
+        let terms = LeaseTerms { duration, process: String::new(), ..self.terms.clone() };
+        let standing = Self { terms, ..self.clone() };
+        match standing.write(holder, scope).await? {
+            Written::Ours(..) => Ok(None),
+            Written::HeldBy(tenant) => Ok(Some(tenant.holder)),
+        }
+    }
+
     /// Tries to take it for `holder`, once. What a dead run left is taken over. What `holder`'s own
     /// run has is taken again.
     ///
     /// # Errors
     /// As any call to the cluster; also `Conflict` when others were faster again and again.
     pub async fn take(&self, holder: &Holder, scope: &Scope) -> Result<Taken, BackendError> {
+        Ok(match self.write(holder, scope).await? {
+            Written::Ours(leases, lease) => {
+                Taken::Ours(Held::renewing(leases, *lease, &self.terms))
+            }
+            Written::HeldBy(tenant) => Taken::HeldBy(tenant),
+        })
+    }
+
+    async fn write(&self, holder: &Holder, scope: &Scope) -> Result<Written, BackendError> {
         let attempted = format!("take the lease {self}");
         let leases = self.api(scope).await?;
         for _ in 0..ROUNDS {
@@ -112,7 +160,7 @@ impl Lease {
             // Two people without a run are two all the same.
             let is_ours = |t: &Tenant| holder.run.is_some() && t.holder.run == holder.run;
             if let Some(tenant) = tenant.filter(|t| !t.is_dead && !is_ours(t)) {
-                return Ok(Taken::HeldBy(tenant));
+                return Ok(Written::HeldBy(tenant));
             }
             let wanted = self.object(there.as_ref(), holder);
             let options = PostParams::default();
@@ -128,7 +176,7 @@ impl Lease {
                 }
             };
             match written {
-                Ok(lease) => return Ok(Taken::Ours(Held::renewing(leases, lease, &self.terms))),
+                Ok(lease) => return Ok(Written::Ours(leases, Box::new(lease))),
                 Err(error) if error.kind() == ErrorKind::Conflict => {}
                 Err(error) => return Err(error),
             }

@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use deploy_core::{
     backend::{BackendError, Closing, ErrorKind, Good, Live, Scope, Serving, Transport},
     model::{Release, Target, Version},
-    plan::Change,
+    plan::{Change, Noun},
     record::RunId,
 };
 use kube::{Api, core::DynamicObject};
@@ -166,6 +166,10 @@ impl Transport for WorkloadTransport {
         let place = self.place(target)?;
         let rest = [self.image.as_str(), &place.workload.to_string(), &place.container];
         release::of(target, version, &rest)
+    }
+
+    fn noun(&self) -> Noun {
+        Noun::Cluster
     }
 
     async fn live(&self, target: &Target, scope: &Scope) -> Result<Live, BackendError> {

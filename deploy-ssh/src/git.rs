@@ -132,8 +132,8 @@ impl VersionSource for GitSource {
         tags::list(&self.git, &self.options.scheme, limit).await
     }
 
-    async fn changes(&self, from: &VersionId, to: &VersionId) -> Result<Changes, BackendError> {
-        changes::between(&self.git, from, to).await
+    async fn changes(&self, from: &Version, to: &Version) -> Result<Changes, BackendError> {
+        changes::between(&self.git, &from.id, &to.id).await
     }
 }
 

@@ -245,10 +245,10 @@ async fn a_commit_must_be_on_the_remote_and_the_branch() {
 async fn changes_say_how_two_versions_stand() {
     let repo = Repo::new();
     let source = repo.source(Scheme::Any);
-    let id = |oid: &str| deploy_core::model::VersionId::new(oid).unwrap();
+    let id = |oid: &str| deploy_core::model::Version { id: oid.parse().unwrap(), name: None };
     let first = id(&repo.git(&["rev-parse", "HEAD"]));
     let second = id(&repo.commit("a.txt", "two", "second"));
-    repo.git(&["checkout", "-q", "-b", "side", first.as_str()]);
+    repo.git(&["checkout", "-q", "-b", "side", first.id.as_str()]);
     let side = id(&repo.commit("b.txt", "b", "aside"));
 
     let forward = source.changes(&first, &second).await.unwrap();

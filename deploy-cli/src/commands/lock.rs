@@ -4,11 +4,12 @@ use clap::Args;
 use deploy_core::{backend::Holder, record::Exit};
 use jiff::Timestamp;
 
-use crate::{config::Span, context::Context, error::CommandError, state, time, who};
+use crate::{config::Span, context::Context, error::CommandError, state, time, who, wire};
 
 /// Keep everybody from deploying, until `unlock` or for a time
 ///
-/// The lock reaches all who deploy from the same state directory.
+/// The lock reaches all who deploy from the same state directory, and with `[lock] cluster` those who
+/// deploy from elsewhere.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -23,7 +24,7 @@ pub struct LockArgs {
 }
 
 /// Leaves a lock that outlives this process.
-pub(crate) fn cmd_lock(context: &Context, args: &LockArgs) -> Result<Exit, CommandError> {
+pub(crate) async fn cmd_lock(context: &Context, args: &LockArgs) -> Result<Exit, CommandError> {
     let project = context.project()?;
     project.state.make()?;
     let holder = Holder {
@@ -35,7 +36,7 @@ pub(crate) fn cmd_lock(context: &Context, args: &LockArgs) -> Result<Exit, Comma
         run: None,
         until: args.until,
     };
-    if let Some(other) = project.state.lock().leave(&holder)? {
+    if let Some(other) = wire::lock(&project, context.run_id())?.leave(&holder).await? {
         return Err(CommandError::locked(&other));
     }
     if context.global.json {

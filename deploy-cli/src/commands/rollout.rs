@@ -173,6 +173,7 @@ fn deployer(context: &Context, project: &Project, wish: &Wish) -> Deployer {
         can_ask: context.ui.can_ask(),
         yes: wish.yes,
         on_abort: project.loaded.config.run.on_abort,
+        noun: project.noun(),
     }
 }
 

@@ -24,18 +24,19 @@ pub(super) fn selected(
     let options = project.options.as_str();
     let lists = Lists { directory: &context.cwd, ended: &ended, options };
     let filter = Filter::parse(hosts, &lists);
-    filter.and_then(|filter| filter.apply(groups)).map_err(|error| told(error, options))
+    filter.and_then(|filter| filter.apply(groups)).map_err(|error| told(error, project))
 }
 
-fn told(error: FilterError, options: &str) -> CommandError {
+fn told(error: FilterError, project: &Project) -> CommandError {
+    let (options, many) = (&project.options, project.noun().many());
     let hint = match &error {
         FilterError::Unmatched { near, .. } if !near.is_empty() => {
             Some(format!("did you mean {}?", near.join(", ")))
         }
         FilterError::Unmatched { .. } | FilterError::Nothing => {
-            Some(format!("`deploy-cli status{options}` lists the hosts"))
+            Some(format!("`deploy-cli status{options}` lists the {many}"))
         }
-        FilterError::Empty => Some("leave it out to mean all hosts".to_owned()),
+        FilterError::Empty => Some(format!("leave it out to mean all {many}")),
         FilterError::Ambiguous(_) => Some("`@./…` always means the file".to_owned()),
         FilterError::NoEnd(_) => Some(format!("one of {}", Ended::words())),
         FilterError::Run(_, error) => error.hints().first().cloned(),

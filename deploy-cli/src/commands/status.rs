@@ -6,7 +6,7 @@ use clap::Args;
 use deploy_core::{
     backend::{BackendError, Instance, Live, Lock, Standing},
     model::{Group, Target},
-    plan::Survey,
+    plan::{Noun, Survey},
     record::{Exit, RunId},
 };
 
@@ -53,12 +53,12 @@ pub(crate) async fn cmd_status(context: &Context, args: &StatusArgs) -> Result<E
     if context.global.json {
         json(context, &groups, &survey, &services);
     } else {
-        let holder = project.state.lock().holder().await?;
+        let holder = wire::lock(&project, context.run_id())?.holder().await?;
         if let Some(holder) = &holder {
             context.ui.prose(&format!("locked by {}", state::describe_holder(holder)));
         }
         let at_work = holder.and_then(|holder| holder.run);
-        show(context, &groups, &survey, (&services, at_work.as_ref()));
+        show(context, &groups, &survey, (&services, at_work.as_ref()), project.noun());
         tell_cures(context, &project, &survey, at_work.as_ref());
     }
     Ok(if silent > 0 { Exit::Incomplete } else { Exit::Complete })
@@ -120,8 +120,10 @@ fn show(
     groups: &[Group],
     survey: &Survey,
     (services, at_work): (&Services, Option<&RunId>),
+    noun: Noun,
 ) {
-    let mut table = Table::new(["HOST", "GROUP", "LIVE", "SINCE", "BY", "SERVICE"]);
+    let heading = noun.one().to_uppercase();
+    let mut table = Table::new([heading.as_str(), "GROUP", "LIVE", "SINCE", "BY", "SERVICE"]);
     let mut notes: BTreeMap<String, Vec<Target>> = BTreeMap::new();
     let mut hints: BTreeSet<&str> = BTreeSet::new();
     for (group, target) in in_order(groups) {

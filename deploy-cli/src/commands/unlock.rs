@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use clap::Args;
 use clap_complete::ArgValueCompleter;
 use deploy_core::{
-    backend::{BackendError, Holder},
+    backend::{BackendError, Holder, Lock},
     model::Target,
-    plan::OnAbort,
+    plan::{Noun, OnAbort},
     record::Exit,
 };
 
@@ -49,11 +49,11 @@ pub struct UnlockArgs {
 pub(crate) async fn cmd_unlock(context: &Context, args: &UnlockArgs) -> Result<Exit, CommandError> {
     let project = context.project()?;
     let groups = selected(context, &project, &args.hosts, wire::groups(&project.loaded)?)?;
-    let mut tally = Tally::default();
+    let mut tally = Tally { noun: project.noun(), ..Tally::default() };
     if args.hosts.is_empty() {
-        tally.lock = free(context, &project)?;
+        tally.lock = free(context, &project).await?;
     } else {
-        leave(context, &project)?;
+        leave(context, &project).await?;
     }
     if args.lock_only {
         return tally.exit(context);
@@ -66,6 +66,7 @@ pub(crate) async fn cmd_unlock(context: &Context, args: &UnlockArgs) -> Result<E
         can_ask: context.ui.can_ask(),
         yes: args.yes,
         on_abort: OnAbort::Leave,
+        noun: project.noun(),
     };
     for (target, found) in wired.claims(targets, &run, &project.who).await {
         match found {
@@ -94,8 +95,8 @@ fn tell(context: &Context, line: &str) {
 }
 
 /// Removes the lock, unless its run lives. Answers with who held it.
-fn free(context: &Context, project: &Project) -> Result<Option<Holder>, CommandError> {
-    match project.state.lock().free()? {
+async fn free(context: &Context, project: &Project) -> Result<Option<Holder>, CommandError> {
+    match wire::lock(project, context.run_id())?.free().await? {
         Freed::Alive(holder) => Err(at_work(&holder)),
         Freed::Removed(holder) => {
             tell(context, &format!("removed the lock of {}", describe_holder(&holder)));
@@ -110,8 +111,8 @@ fn free(context: &Context, project: &Project) -> Result<Option<Holder>, CommandE
 
 /// The lock is for all hosts, so it stays where only some are meant. The claims of a run that
 /// lives are no more removed than its lock.
-fn leave(context: &Context, project: &Project) -> Result<(), CommandError> {
-    match project.state.lock().look()? {
+async fn leave(context: &Context, project: &Project) -> Result<(), CommandError> {
+    match wire::lock(project, context.run_id())?.holder().await? {
         Some(holder) if holder.run.is_some() => Err(at_work(&holder)),
         Some(holder) => {
             let left = format!("left the lock of {}", describe_holder(&holder));
@@ -134,6 +135,7 @@ struct Tally {
     claims: Vec<serde_json::Value>,
     left: usize,
     failed: usize,
+    noun: Noun,
 }
 
 impl Tally {
@@ -181,7 +183,7 @@ impl Tally {
                 .hint("--yes removes them; be certain that those runs are dead"));
         }
         if self.failed > 0 {
-            let told = format!("{} hosts could not be asked for claims", self.failed);
+            let told = format!("{} could not be asked for claims", self.noun.count(self.failed));
             return Err(CommandError::new(Kind::Incomplete, told));
         }
         Ok(Exit::Complete)

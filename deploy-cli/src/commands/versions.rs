@@ -56,7 +56,9 @@ pub(crate) async fn cmd_versions(
     let exit = if silent > 0 { Exit::Incomplete } else { Exit::Complete };
     if silent > 0 && !context.global.json {
         let status = format!("`deploy-cli status{}` says why", project.options);
-        context.ui.error_line(&format!("{silent} hosts could not be asked; {status}"));
+        context
+            .ui
+            .error_line(&format!("{} could not be asked; {status}", project.noun().count(silent)));
     }
     Ok(exit)
 }
@@ -79,8 +81,7 @@ fn show(
         }
         let hosts = match hosts {
             0 => String::new(),
-            1 => "1 host".to_owned(),
-            many => format!("{many} hosts"),
+            some => project.noun().count(some).to_string(),
         };
         table.row([
             version.version.to_string(),

@@ -15,7 +15,6 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::{
     failure,
     json::escape_json,
-    plan_view::count,
     summary_view::Finish,
     teller::{names, stop_told},
     verdict::{counts, verdict},
@@ -183,7 +182,11 @@ fn group_lines(of: &[&Heard], ui: &Ui) -> Vec<String> {
     let Some(first) = of.first() else { return Vec::new() };
     let targets: Vec<Target> = of.iter().map(|heard| heard.target.clone()).collect();
     let paint = if first.end.is_success() { ui.good() } else { ui.bad() };
-    let title = format!("{}: {}", count(of.len(), "host"), display::line(&words(first)));
+    let title = format!(
+        "{}: {}",
+        deploy_core::plan::Noun::Host.count(of.len()),
+        display::line(&words(first))
+    );
     let on = if ui.verbose {
         targets.iter().map(Target::as_str).collect::<Vec<_>>().join(", ")
     } else {

@@ -16,7 +16,6 @@ use deploy_core::{
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::{
-    plan_view::count,
     progress::Tally,
     teller::{Teller, stage_name},
     ticker::Ticker,
@@ -174,7 +173,7 @@ impl LiveReporter {
         if !self.teller.progress().is_planned() {
             if stage == Stage::Connect {
                 self.asked += 1;
-                self.together(format!("asking {} what is live", count(self.asked, "host")));
+                self.together(format!("asking what is live on {}", self.asked));
             }
             return;
         }
@@ -204,7 +203,7 @@ impl LiveReporter {
         }
         if stage == Stage::Fetch && progress.is_planned() {
             let (done, of) = progress.fetched();
-            self.together(format!("fetched on {done} of {}", count(of, "host")));
+            self.together(format!("fetched on {done} of {}", progress.noun().count(of)));
         }
     }
 

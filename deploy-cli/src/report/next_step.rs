@@ -8,7 +8,7 @@ use deploy_core::{
 
 use super::{
     summary_view::Finish,
-    verdict::{is_back, purpose},
+    verdict::{is_back, noun, purpose},
 };
 use crate::{display, hosts::Ended, ui::Ui};
 
@@ -40,7 +40,11 @@ pub(super) fn next(summary: &Summary, finish: &Finish, ui: &Ui) -> Vec<String> {
     }
     let is_command = purpose(summary).is_steps();
     if summary.exit == Some(Exit::RolledBack) || summary.breach.is_some() || is_command {
-        lines.push(format!("what each host said: deploy-cli show{options} {}", run(summary)));
+        lines.push(format!(
+            "what each {} said: deploy-cli show{options} {}",
+            noun(summary).one(),
+            run(summary)
+        ));
     } else {
         let command = finishing(summary, finish);
         let counts = summary.counts();

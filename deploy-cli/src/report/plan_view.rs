@@ -40,7 +40,7 @@ pub fn plan_lines(plan: &Plan, builds: &[(String, String)], ui: &Ui) -> Vec<Stri
     let done = what_is_done(plan, builds);
     if !done.is_empty() {
         lines.push(String::new());
-        lines.push(ui.paint(ui.strong(), "on each host:"));
+        lines.push(ui.paint(ui.strong(), &format!("on each {}:", plan.noun.one())));
         lines.extend(done.into_iter().map(|line| format!("  {line}")));
     }
     if let Some(allowance) = &plan.allowance {
@@ -63,7 +63,7 @@ fn diff_lines(plan: &Plan, ui: &Ui) -> Vec<String> {
         let file = display::line(&planned.file);
         let on = match planned.targets.len() {
             1..=3 => format!("on {}", super::names(&planned.targets)),
-            many => format!("on {}", count(many, "host")),
+            many => format!("on {}", plan.noun.count(many)),
         };
         if number == DIFFS {
             let more = plan.diffs.len() - DIFFS;
@@ -107,14 +107,16 @@ fn heading(plan: &Plan) -> String {
         (Some(version), Direction::Back) => {
             format!("roll back {app}{place} to {}", display::line(&version.to_string()))
         }
-        (None, _) => format!("roll back {app}{place}: each host to its last good version"),
+        (None, _) => {
+            format!("roll back {app}{place}: each {} to its last good version", plan.noun.one())
+        }
     };
     let absent = match plan.absent.len() {
         0 => String::new(),
         number => format!(", {number} not asked"),
     };
     let changes = plan.changes().filter(|(_, change)| change.work != Work::Nothing).count();
-    let hosts = count(plan.targets().count(), "host");
+    let hosts = plan.noun.count(plan.targets().count());
     let lost: usize = plan.groups.iter().map(|group| group.lost.len()).sum();
     let lost = if lost > 0 { format!(", {lost} CANNOT") } else { String::new() };
     match plan.purpose {
@@ -128,7 +130,7 @@ fn heading(plan: &Plan) -> String {
 
 fn group_lines(plan: &Plan, group: &PlannedGroup, ui: &Ui) -> Vec<String> {
     let hosts = group.batches.iter().map(Vec::len).sum::<usize>() + group.lost.len();
-    let mut title = format!("group {}: {}", group.name, count(hosts, "host"));
+    let mut title = format!("group {}: {}", group.name, plan.noun.count(hosts));
     if group.canary {
         title.push_str(", canary");
     }
@@ -250,6 +252,9 @@ fn transition_lines(plan: &Plan, transition: &Transition, ui: &Ui) -> Vec<String
     let commits = &transition.changes.commits;
     let what = match transition.changes.relation {
         Relation::Same => "the same version".to_owned(),
+        // Told by the tags of images, of whose commits nothing is known here.
+        Relation::Forward if commits.is_empty() => "newer, by its tag".to_owned(),
+        Relation::Backward if commits.is_empty() => "OLDER, by its tag".to_owned(),
         Relation::Forward => format!("{} arriving", count(commits.len(), "commit")),
         Relation::Backward => format!("{} LEAVING: it is older", count(commits.len(), "commit")),
         Relation::Diverged => "DIVERGED: each has commits that the other lacks".to_owned(),

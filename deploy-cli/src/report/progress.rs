@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use deploy_core::{
     model::{GroupName, Target},
     plan::{
-        Action, Change, Direction, Plan, PlannedGroup, Purpose, Stage, StepMoment, StepPlace, Work,
+        Action, Change, Direction, Noun, Plan, PlannedGroup, Purpose, Stage, StepMoment, StepPlace,
+        Work,
     },
     record::{EventKind, StageOutcome},
 };
@@ -15,6 +16,7 @@ use deploy_core::{
 pub(super) struct Progress {
     back: bool,
     purpose: Purpose,
+    noun: Noun,
     groups: BTreeMap<GroupName, GroupProgress>,
     targets: BTreeMap<Target, TargetProgress>,
     /// How many have fetched, of those that fetch and have not failed.
@@ -85,6 +87,7 @@ impl Progress {
     fn plan(&mut self, plan: &Plan) {
         self.back = plan.direction == Direction::Back;
         self.purpose = plan.purpose;
+        self.noun = plan.noun;
         for group in &plan.groups {
             let batches: Vec<Vec<Target>> = group
                 .batches
@@ -136,6 +139,11 @@ impl Progress {
     /// Whether the plan is known.
     pub(super) fn is_planned(&self) -> bool {
         !self.groups.is_empty()
+    }
+
+    /// What the targets are called.
+    pub(super) fn noun(&self) -> Noun {
+        self.noun
     }
 
     /// Whether this is a rollback.
@@ -303,6 +311,7 @@ mod tests {
             restarts: vec!["restart mockbase".into()],
             checks: vec![check("port"), check("answers")],
             steps: Vec::new(),
+            noun: Noun::default(),
             apart: Vec::new(),
             warnings: Vec::new(),
             details: Vec::new(),

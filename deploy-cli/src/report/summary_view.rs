@@ -9,9 +9,8 @@ use deploy_core::{
 use super::{
     failure,
     next_step::next,
-    plan_view::count,
     teller::{names, stage_name},
-    verdict::{counts, is_back, purpose, verdict},
+    verdict::{counts, is_back, noun, purpose, verdict},
 };
 use crate::{display, table::Table, ui::Ui};
 
@@ -59,7 +58,7 @@ pub fn summary_lines(summary: &Summary, finish: &Finish, evidence: usize, ui: &U
 fn clusters(summary: &Summary, evidence: usize, ui: &Ui) -> Vec<String> {
     let mut lines = Vec::new();
     for cluster in summary.clusters() {
-        let hosts = count(cluster.targets.len(), "host");
+        let hosts = noun(summary).count(cluster.targets.len());
         lines.push(String::new());
         lines.push(ui.paint(ui.bad(), &format!("{hosts}: {}", common(&cluster))));
         lines.push(format!("    on {}", names(&cluster.targets)));

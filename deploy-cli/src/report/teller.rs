@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use deploy_core::{
     backend::{Answer, Question},
     model::{GroupName, Target},
-    plan::{Purpose, Stage, Work},
+    plan::{Noun, Purpose, Stage, Work},
     record::{End, EventKind, Failure, StageOutcome, StopCause},
 };
 
-use super::{failure, plan_view::count, progress::Progress};
+use super::{failure, progress::Progress};
 use crate::{config::short, display, ui::Ui};
 
 /// The most lines of evidence under a failure.
@@ -62,15 +62,17 @@ impl Teller {
                 vec![self.ui.paint(self.ui.note(), &line)]
             }
             EventKind::TargetFinished { target, end } => self.target(target, end),
-            other => run_lines(other, &self.ui),
+            other => run_lines(other, self.progress.noun(), &self.ui),
         }
     }
 
     fn fetches(&self) -> Vec<String> {
         match self.progress.fetched() {
             (_, 0) => Vec::new(),
-            (done, of) if done == of => vec![format!("fetched on {}", count(of, "host"))],
-            (done, of) => vec![format!("fetched on {done} of {}", count(of, "host"))],
+            (done, of) if done == of => {
+                vec![format!("fetched on {}", self.progress.noun().count(of))]
+            }
+            (done, of) => vec![format!("fetched on {done} of {}", self.progress.noun().count(of))],
         }
     }
 
@@ -160,7 +162,7 @@ impl Teller {
 }
 
 /// What is told of an event that is about the run as a whole.
-fn run_lines(kind: &EventKind, ui: &Ui) -> Vec<String> {
+fn run_lines(kind: &EventKind, noun: Noun, ui: &Ui) -> Vec<String> {
     match kind {
         EventKind::RunStarted { info } => {
             let why =
@@ -171,7 +173,7 @@ fn run_lines(kind: &EventKind, ui: &Ui) -> Vec<String> {
             let moving = plan.changes().filter(|(_, change)| change.work != Work::Nothing).count();
             let lost: usize = plan.groups.iter().map(|group| group.lost.len()).sum();
             let lost = if lost > 0 { format!(", {lost} cannot") } else { String::new() };
-            let hosts = count(plan.targets().count(), "host");
+            let hosts = plan.noun.count(plan.targets().count());
             vec![match plan.purpose {
                 Purpose::Version => format!("planned: {moving} of {hosts} to change{lost}"),
                 Purpose::Operate(action) => {
@@ -208,10 +210,10 @@ fn run_lines(kind: &EventKind, ui: &Ui) -> Vec<String> {
             vec![ui.paint(ui.note(), &format!("going back on {}", names(targets)))]
         }
         EventKind::RollbackFinished { reverted, failed } if failed.is_empty() => {
-            vec![format!("back and healthy: {}", count(reverted.len(), "host"))]
+            vec![format!("back and healthy: {}", noun.count(reverted.len()))]
         }
         EventKind::RollbackFinished { reverted, failed } => {
-            let back = count(reverted.len(), "host");
+            let back = noun.count(reverted.len());
             let told = format!("back: {back}; NOT back: {}", names(failed));
             vec![ui.paint(ui.bad(), &told)]
         }

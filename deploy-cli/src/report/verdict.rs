@@ -1,11 +1,11 @@
 //! What a run came to, in a line or two, by what it was for.
 
 use deploy_core::{
-    plan::{Action, Direction, Purpose},
+    plan::{Action, Direction, Noun, Purpose},
     record::{Command, Counts, Exit, Summary},
 };
 
-use super::{plan_view::count, summary_view::Finish};
+use super::summary_view::Finish;
 use crate::{
     config::short,
     display,
@@ -94,7 +94,7 @@ fn complete(summary: &Summary) -> String {
 fn incomplete(summary: &Summary) -> String {
     let counts = summary.counts();
     let missing = counts.planned - counts.deployed - counts.unchanged - counts.done;
-    let hosts = count(missing, "host");
+    let hosts = noun(summary).count(missing);
     match purpose(summary) {
         Purpose::Operate(action) if counts.done == 0 => format!("{} nothing", past(action)),
         Purpose::Operate(_) => format!("{}, but not on {hosts}", complete(summary)),
@@ -116,7 +116,8 @@ fn mixed(summary: &Summary) -> String {
             format!("{what}: a service is left DOWN, unhealthy or unknown; see below")
         }
         Purpose::Run | Purpose::Adopt => {
-            format!("{what}: how it ended is NOT KNOWN on every host; see below")
+            let one = noun(summary).one();
+            format!("{what}: how it ended is NOT KNOWN on every {one}; see below")
         }
         Purpose::Version => format!("{what}: the fleet is MIXED; see below"),
     }
@@ -126,8 +127,9 @@ fn mixed(summary: &Summary) -> String {
 fn plain(summary: &Summary, exit: Option<Exit>, finish: &Finish, ui: &Ui) -> (Paint, String) {
     let (paint, told) = match exit {
         Some(Exit::RolledBack) => {
-            let told = " failed; all touched hosts are back and healthy";
-            return (ui.bad(), format!("{}{told}", subject(summary)));
+            let many = noun(summary).many();
+            let told = format!("failed; all touched {many} are back and healthy");
+            return (ui.bad(), format!("{} {told}", subject(summary)));
         }
         Some(Exit::Interrupted) => (ui.note(), "interrupted"),
         Some(Exit::Locked) => (ui.bad(), "locked by another run"),
@@ -136,6 +138,11 @@ fn plain(summary: &Summary, exit: Option<Exit>, finish: &Finish, ui: &Ui) -> (Pa
         None => (ui.bad(), "the run DIED: it has no end"),
     };
     (paint, format!("{}: {told}", subject(summary)))
+}
+
+/// What the targets of the run are called.
+pub(super) fn noun(summary: &Summary) -> Noun {
+    summary.plan.as_ref().map_or_else(Noun::default, |plan| plan.noun)
 }
 
 /// How many hosts ended in which way.
@@ -161,5 +168,5 @@ pub(super) fn counts(summary: &Summary) -> String {
         .filter(|(number, _)| *number > 0)
         .map(|(number, what)| format!("{number} {what}"))
         .collect();
-    format!("{}: {}", count(counts.planned, "host"), told.join(", "))
+    format!("{}: {}", noun(summary).count(counts.planned), told.join(", "))
 }

@@ -243,18 +243,10 @@ fn clusters(loaded: &Loaded) -> Result<Vec<Written<'_>>, CommandError> {
     let named = loaded.config.group.iter().flat_map(|group| &group.clusters);
     for name in named {
         let Some(section) = loaded.config.cluster.get(name) else { continue };
-        let refuse = |key: &str, error: &dyn std::fmt::Display| {
-            CommandError::from(loaded.refuse(&["cluster", name, key], error.to_string()))
-        };
-        let target = Target::new(name.as_str()).map_err(|error| refuse("context", &error))?;
-        let identity: Identity =
-            section.identity.parse().map_err(|error| refuse("identity", &error))?;
-        let options = ClusterOptions {
-            name: name.clone(),
-            kubeconfig: section.kubeconfig.as_ref().map(|file| loaded.directory().join(file)),
-            context: section.context.clone(),
-            identity,
-        };
+        let target = Target::new(name.as_str()).map_err(|error| {
+            CommandError::from(loaded.refuse(&["cluster", name], error.to_string()))
+        })?;
+        let options = options(loaded, name, section)?;
         let known = reached.iter().find(|cluster| cluster.is_reached_by(&options));
         let cluster = known.cloned().unwrap_or_else(|| {
             let cluster = Cluster::new(options);
@@ -264,6 +256,45 @@ fn clusters(loaded: &Loaded) -> Result<Vec<Written<'_>>, CommandError> {
         clusters.insert(target.clone(), Written { target, cluster, section });
     }
     Ok(clusters.into_values().collect())
+}
+
+/// The lease that keeps others out who deploy from elsewhere, where the configuration wants that.
+///
+/// # Errors
+/// Refused when the configuration cannot be used as it is.
+pub(super) fn lock(project: &Project, process: &RunProcess) -> Result<Option<Lease>, CommandError> {
+    let loaded = &project.loaded;
+    let config = &loaded.config;
+    let Some(name) = &config.lock.cluster else { return Ok(None) };
+    let Some(section) = config.cluster.get(name) else { return Ok(None) };
+    let namespace = section.namespace.as_ref().or_else(|| match (&config.helm, &config.workload) {
+        (Some(helm), _) => helm.namespace.as_ref(),
+        (None, workload) => workload.as_ref().and_then(|workload| workload.namespace.as_ref()),
+    });
+    let app = config.app.as_str();
+    let environment = loaded.environment.as_ref().map_or("default", |name| name.as_str());
+    let cluster = Cluster::new(options(loaded, name, section)?);
+    let namespace = namespace.map_or(app, String::as_str);
+    let terms = terms(loaded, process)?;
+    Ok(Some(Lease::of_app(cluster, namespace, (app, environment), terms)))
+}
+
+/// How a cluster is reached.
+fn options(
+    loaded: &Loaded,
+    name: &str,
+    section: &ClusterSection,
+) -> Result<ClusterOptions, CommandError> {
+    let identity: Identity = section.identity.parse().map_err(|error| {
+        let error: deploy_k8s::IdentityError = error;
+        CommandError::from(loaded.refuse(&["cluster", name, "identity"], error.to_string()))
+    })?;
+    Ok(ClusterOptions {
+        name: name.to_owned(),
+        kubeconfig: section.kubeconfig.as_ref().map(|file| loaded.directory().join(file)),
+        context: section.context.clone(),
+        identity,
+    })
 }
 
 /// How leases are held by this process.

@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod helm;
+mod lock;
 mod mixed;
 #[path = "../fleet/ran.rs"]
 mod ran;

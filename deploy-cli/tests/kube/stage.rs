@@ -154,6 +154,17 @@ impl Stage {
         self.deploy_cli(&["deploy", version, "--yes"])
     }
 
+    /// Runs deploy-cli to its end in another checkout, which is made where it is not there.
+    pub fn deploy_cli_in(&self, checkout: &str, words: &[&str]) -> Ran {
+        let place = self.root().join(checkout);
+        if !place.exists() {
+            self.run("git", &["clone", "-q", "origin.git", checkout], &self.root());
+            fs::copy(self.repository().join("deploy.toml"), place.join("deploy.toml")).unwrap();
+        }
+        let mut command = self.command(words);
+        Ran::of(&command.current_dir(place).stdin(Stdio::null()).output().unwrap())
+    }
+
     pub fn command(&self, words: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_deploy-cli"));
         command.args(words).current_dir(self.repository());

@@ -31,7 +31,7 @@ pub trait VersionSource: fmt::Debug + Send + Sync {
 
     /// What lies between two versions. A version that the source does not have gives
     /// [`Relation::Unknown`], not an error.
-    async fn changes(&self, from: &VersionId, to: &VersionId) -> Result<Changes, BackendError>;
+    async fn changes(&self, from: &Version, to: &Version) -> Result<Changes, BackendError>;
 }
 
 /// A version as it is listed for a person. All strings are somebody's words.

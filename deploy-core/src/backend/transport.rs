@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{BackendError, Scope};
 use crate::{
     model::{Release, Target, Version},
-    plan::Change,
+    plan::{Change, Noun},
     record::RunId,
 };
 
@@ -56,6 +56,11 @@ pub trait Transport: fmt::Debug + Send + Sync {
     /// # Errors
     /// `Rejected` when this version cannot be served on this target.
     fn release(&self, target: &Target, version: &Version) -> Result<Release, BackendError>;
+
+    /// What its targets are called, for people.
+    fn noun(&self) -> Noun {
+        Noun::Host
+    }
 
     /// Asks what `target` serves, what is good there, who claims it and what it lacks.
     ///

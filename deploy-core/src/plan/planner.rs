@@ -125,6 +125,7 @@ impl Plan {
             restarts: request.restarts.clone(),
             checks: request.checks.clone(),
             steps: if back { Vec::new() } else { request.steps.clone() },
+            noun: super::Noun::default(),
             apart: Vec::new(),
             warnings: Vec::new(),
             details: Vec::new(),

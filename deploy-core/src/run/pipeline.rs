@@ -316,15 +316,16 @@ impl Pipeline {
     /// Asks the source once per pair of versions what lies between.
     async fn fill_in_transitions(&self, plan: &mut Plan) {
         let Some(source) = &self.source else { return };
-        let mut pairs: BTreeSet<(VersionId, VersionId)> = BTreeSet::new();
+        let mut pairs: BTreeMap<(VersionId, VersionId), (Version, Version)> = BTreeMap::new();
         for (_, change) in plan.changes() {
             let (Some(from), Some(to)) = (&change.from, &change.to) else { continue };
             if from.version.id != to.version.id {
-                pairs.insert((from.version.id.clone(), to.version.id.clone()));
+                let ids = (from.version.id.clone(), to.version.id.clone());
+                pairs.entry(ids).or_insert_with(|| (from.version.clone(), to.version.clone()));
             }
         }
-        for (from, to) in pairs {
-            let changes = match source.changes(&from, &to).await {
+        for ((from, to), (old, new)) in pairs {
+            let changes = match source.changes(&old, &new).await {
                 Ok(changes) => changes,
                 Err(error) => {
                     let what = format!("{} to {}", from.short(), to.short());

@@ -7,7 +7,7 @@ use deploy_core::{
     backend::{
         Answer, BackendError, Changes, ErrorKind, Listed, Question, Relation, VersionSource,
     },
-    model::{GroupName, Target, Version, VersionId, VersionRef},
+    model::{GroupName, Target, Version, VersionRef},
     plan::{Goal, OnBreach, Stage, StepMoment, StepPlace, StepPolicy},
     record::{Event, EventKind, Exit},
     run::{Backend, OwnedStep, Pipeline},
@@ -32,10 +32,10 @@ impl VersionSource for Ordered {
         Ok(Vec::new())
     }
 
-    async fn changes(&self, from: &VersionId, to: &VersionId) -> Result<Changes, BackendError> {
+    async fn changes(&self, from: &Version, to: &Version) -> Result<Changes, BackendError> {
         let relation = match () {
-            () if from.as_str() == "stranger" => Relation::Unknown,
-            () if from < to => Relation::Forward,
+            () if from.id.as_str() == "stranger" => Relation::Unknown,
+            () if from.id < to.id => Relation::Forward,
             () => Relation::Backward,
         };
         Ok(Changes { relation, commits: Vec::new() })

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use deploy_core::{
     backend::{Answer, BackendError, Changes, ErrorKind, Listed, Question, VersionSource},
-    model::{Version, VersionId, VersionRef},
+    model::{Version, VersionRef},
     plan::{OnAbort, Stage},
     record::{End, EventKind, ObserveError, Served, StopCause},
     run::Pipeline,
@@ -172,7 +172,7 @@ impl VersionSource for Silent {
         std::future::pending().await
     }
 
-    async fn changes(&self, _: &VersionId, _: &VersionId) -> Result<Changes, BackendError> {
+    async fn changes(&self, _: &Version, _: &Version) -> Result<Changes, BackendError> {
         std::future::pending().await
     }
 }

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use deploy_core::{
     backend::{BackendError, Closing, ErrorKind, Live, Scope, Serving, Transport},
     model::{Release, Target, Version},
-    plan::Change,
+    plan::{Change, Noun},
 };
 use jiff::Timestamp;
 use kube::Client;
@@ -157,6 +157,10 @@ impl Transport for HelmTransport {
         let place = self.place(target)?;
         let rest = [self.image.as_str(), &place.namespace, &place.release, place.chart.digest()];
         release::of(target, version, &rest)
+    }
+
+    fn noun(&self) -> Noun {
+        Noun::Cluster
     }
 
     async fn live(&self, target: &Target, scope: &Scope) -> Result<Live, BackendError> {

@@ -1,6 +1,6 @@
 //! The tags of an image as versions.
 
-use std::{collections::HashMap, path::PathBuf, sync::Arc, time::Duration};
+use std::{cmp::Ordering, collections::HashMap, path::PathBuf, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use deploy_core::{
@@ -122,6 +122,23 @@ impl RegistrySource {
         VersionId::new(about.revision?).ok()
     }
 
+    /// How two versions stand to each other by their tags, where both are of a scheme that has an order.
+    fn by_tags(&self, from: &Version, to: &Version) -> Relation {
+        let of_scheme = |version: &Version| {
+            let tag = version.name.clone().filter(|_| self.scheme != Scheme::Any)?;
+            self.scheme.matches(&tag).then_some(tag)
+        };
+        let (Some(from), Some(to)) = (of_scheme(from), of_scheme(to)) else {
+            return Relation::Unknown;
+        };
+        match self.scheme.compare(&from, &to) {
+            Ordering::Less => Relation::Forward,
+            Ordering::Greater => Relation::Backward,
+            // One tag, which was moved: nobody can tell which of the two is newer.
+            Ordering::Equal => Relation::Unknown,
+        }
+    }
+
     async fn missing(&self, name: &str, error: BackendError) -> BackendError {
         let Ok(tags) = self.ordered().await else { return error };
         let mut near: Vec<(usize, &String)> =
@@ -204,16 +221,20 @@ impl VersionSource for RegistrySource {
         Ok(found.into_iter().map(|(_, listed)| listed).collect())
     }
 
-    async fn changes(&self, from: &VersionId, to: &VersionId) -> Result<Changes, BackendError> {
-        if from == to {
+    async fn changes(&self, from: &Version, to: &Version) -> Result<Changes, BackendError> {
+        if from.id == to.id {
             return Ok(Changes { relation: Relation::Same, commits: Vec::new() });
         }
-        let unknown = Changes { relation: Relation::Unknown, commits: Vec::new() };
-        let Some(commits) = &self.commits else { return Ok(unknown) };
-        match (self.commit(from).await, self.commit(to).await) {
-            (Some(from), Some(to)) => commits.changes(&from, &to).await,
-            _ => Ok(unknown),
+        if let Some(commits) = &self.commits
+            && let (Some(old), Some(new)) = (self.commit(&from.id).await, self.commit(&to.id).await)
+        {
+            let of = |id, version: &Version| Version { id, name: version.name.clone() };
+            let changes = commits.changes(&of(old, from), &of(new, to)).await?;
+            if changes.relation != Relation::Unknown {
+                return Ok(changes);
+            }
         }
+        Ok(Changes { relation: self.by_tags(from, to), commits: Vec::new() })
     }
 }
 

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use deploy_core::{
     backend::{BackendError, Cancel, Closing, ErrorKind, Live, Scope, Standing, Stream, Transport},
     model::{Release, Target, Version},
-    plan::Change,
+    plan::{Change, Noun},
 };
 use tokio::time::Instant;
 
@@ -327,6 +327,10 @@ impl ValuesTransport {
 impl Transport for ValuesTransport {
     fn release(&self, target: &Target, version: &Version) -> Result<Release, BackendError> {
         self.inner.release(target, version)
+    }
+
+    fn noun(&self) -> Noun {
+        self.inner.noun()
     }
 
     async fn live(&self, target: &Target, scope: &Scope) -> Result<Live, BackendError> {

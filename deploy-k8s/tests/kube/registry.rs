@@ -79,14 +79,14 @@ impl VersionSource for Line {
         Ok(Vec::new())
     }
 
-    async fn changes(&self, from: &VersionId, to: &VersionId) -> Result<Changes, BackendError> {
+    async fn changes(&self, from: &Version, to: &Version) -> Result<Changes, BackendError> {
         let at = |id: &VersionId| self.0.iter().position(|it| it == id).unwrap();
         let commit = |id: &VersionId| Commit {
             id: id.clone(),
             author: String::new(),
             subject: String::new(),
         };
-        let commits = self.0[at(from) + 1..=at(to)].iter().map(commit).collect();
+        let commits = self.0[at(&from.id) + 1..=at(&to.id)].iter().map(commit).collect();
         Ok(Changes { relation: Relation::Forward, commits })
     }
 }
@@ -96,9 +96,10 @@ impl VersionSource for Line {
 async fn commits_are_told_by_what_images_carry() {
     let registry = Registry::up(false).unwrap();
     let line: Vec<VersionId> = (1..=3).map(|n| format!("{n:040}").parse().unwrap()).collect();
-    let push = |tag: &str, commit: Option<&VersionId>| -> VersionId {
+    let push = |tag: &str, commit: Option<&VersionId>| {
         let label = commit.map(|commit| ("org.opencontainers.image.revision", commit.as_str()));
-        registry.push(NAME, tag, label.as_slice()).unwrap().parse().unwrap()
+        let id = registry.push(NAME, tag, label.as_slice()).unwrap().parse().unwrap();
+        Version { id, name: Some(tag.to_owned()) }
     };
     let old = push("2024-06-09-000000-production", Some(&line[0]));
     let new = push("2024-06-10-000000-production", Some(&line[2]));
@@ -106,7 +107,11 @@ async fn commits_are_told_by_what_images_carry() {
     let source = source(&registry).with_commits(Arc::new(Line(line)));
     let changes = source.changes(&old, &new).await.unwrap();
     assert_eq!((changes.relation, changes.commits.len()), (Relation::Forward, 2));
-    assert_eq!(source.changes(&old, &bare).await.unwrap().relation, Relation::Unknown);
+    // Where the commits are not known, tags of a scheme tell which is newer.
+    assert_eq!(source.changes(&old, &bare).await.unwrap().relation, Relation::Forward);
+    assert_eq!(source.changes(&bare, &old).await.unwrap().relation, Relation::Backward);
+    let nameless = Version { name: None, ..bare };
+    assert_eq!(source.changes(&old, &nameless).await.unwrap().relation, Relation::Unknown);
     assert_eq!(source.changes(&old, &old).await.unwrap().relation, Relation::Same);
 }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use deploy_core::{
     backend::Relation,
     model::{Group, Target, Version, VersionId},
-    plan::Survey,
+    plan::{Noun, Survey},
     record::Failure,
 };
 
@@ -28,6 +28,7 @@ pub(super) struct Scene {
     pub(super) ahead: BTreeMap<VersionId, (Version, Vec<Target>)>,
     pub(super) silent: BTreeMap<Target, Failure>,
     serving: usize,
+    noun: Noun,
 }
 
 impl Scene {
@@ -55,7 +56,8 @@ impl Scene {
             .filter_map(|(target, answer)| Some((target.clone(), answer.clone().err()?)))
             .collect();
         let serving = meant.len() - behind.len() - are_ahead.len() - silent.len();
-        Ok(Self { choice, groups, behind, ahead, silent, serving })
+        let noun = project.noun();
+        Ok(Self { choice, groups, behind, ahead, silent, serving, noun })
     }
 
     /// The groups in which somebody is behind, with those alone.
@@ -100,8 +102,9 @@ impl Scene {
             return;
         }
         self.tell(context);
-        let hosts = if self.serving == 1 { "host serves" } else { "hosts serve" };
-        context.ui.prose(&format!("nothing is behind: {} {hosts} it", self.serving));
+        let serve = if self.serving == 1 { "serves" } else { "serve" };
+        let told = self.noun.count(self.serving);
+        context.ui.prose(&format!("nothing is behind: {told} {serve} it"));
         for (target, failure) in &self.silent {
             let cause = display::line(&failure.cause).into_owned();
             let line = format!("{target}: could not be asked: {cause}");
@@ -128,7 +131,7 @@ async fn ahead(
     let source = wire::lenient_source(project)?;
     let mut ahead = BTreeMap::new();
     for (id, served) in served {
-        let relation = source.changes(&id, &version.id).await?.relation;
+        let relation = source.changes(&served.0, version).await?.relation;
         if matches!(relation, Relation::Backward | Relation::Diverged) {
             ahead.insert(id, served);
         }

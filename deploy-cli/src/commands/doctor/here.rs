@@ -3,13 +3,13 @@
 use std::path::Path;
 
 use deploy_core::{
-    backend::Finding,
+    backend::{Finding, Lock},
     model::{Group, VersionRef},
 };
 use nix::unistd::{AccessFlags, access};
 
 use crate::{
-    context::Project,
+    context::{Context, Project},
     error::CommandError,
     report::quoted,
     state::describe_holder,
@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// The state directory and the lock. Makes neither.
-pub(super) async fn state(project: &Project) -> Vec<Finding> {
+pub(super) async fn state(context: &Context, project: &Project) -> Vec<Finding> {
     let mut findings = vec![writable(project.state.path())];
     if who::in_ci() && project.loaded.config.state_dir.is_none() {
         findings.push(
@@ -27,7 +27,14 @@ pub(super) async fn state(project: &Project) -> Vec<Finding> {
                 .cured_by("set state_dir (docs/ci.md)"),
         );
     }
-    findings.push(match project.state.lock().look() {
+    let held = match wire::lock(project, context.run_id()) {
+        Ok(lock) => lock.holder().await,
+        Err(error) => {
+            findings.push(of_error("lock", &error));
+            return findings;
+        }
+    };
+    findings.push(match held {
         Ok(None) => Finding::ok("lock", "nobody holds the lock"),
         Ok(Some(holder)) => {
             let unlock = format!("deploy-cli unlock{}", project.options);

@@ -16,7 +16,7 @@ use crate::{
     error::CommandError,
     signals::Signals,
     state::describe_holder,
-    who,
+    who, wire,
 };
 
 /// The lock that is held, and what belongs to it as long as it is.
@@ -67,7 +67,7 @@ async fn take_lock(
         run: Some(run.clone()),
         until: None,
     };
-    let lock = project.state.lock();
+    let lock = wire::lock(project, run.clone())?;
     let mut told = None;
     loop {
         let other = match lock.acquire(&holder).await? {

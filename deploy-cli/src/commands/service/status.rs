@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use deploy_core::{
     backend::{BackendError, ErrorKind, ServiceState},
     model::{Group, GroupName, Target},
-    plan::Stage,
+    plan::{Noun, Stage},
     record::{Exit, Failure},
 };
 use jiff::Timestamp;
@@ -71,7 +71,7 @@ pub(super) async fn show(context: &Context, hosts: &[String]) -> Result<Exit, Co
     if context.global.json {
         answers.iter().for_each(|answer| json(context, answer));
     } else {
-        grouped(context, &answers);
+        grouped(context, project.noun(), &answers);
     }
     let silent = answers.iter().any(|answer| match &answer.told {
         Ok(told) => told.services.iter().any(|state| state.as_ref().is_err_and(is_silent)),
@@ -102,7 +102,7 @@ fn in_order(groups: &[Group]) -> impl Iterator<Item = (&Group, &Target)> {
 }
 
 /// Prints the hosts that answered alike together, the most first.
-fn grouped(context: &Context, answers: &[Answer]) {
+fn grouped(context: &Context, noun: Noun, answers: &[Answer]) {
     let mut alike: BTreeMap<String, Vec<&Answer>> = BTreeMap::new();
     for answer in answers {
         alike.entry(words(answer)).or_default().push(answer);
@@ -111,9 +111,8 @@ fn grouped(context: &Context, answers: &[Answer]) {
     alike.sort_by_key(|(_, of)| std::cmp::Reverse(of.len()));
     let ui = &context.ui;
     for (words, of) in alike {
-        let hosts = if of.len() == 1 { "host" } else { "hosts" };
         let paint = if of.iter().all(|answer| is_well(answer)) { ui.good() } else { ui.bad() };
-        let line = format!("{} {hosts}: {}", of.len(), display::line(&words));
+        let line = format!("{}: {}", noun.count(of.len()), display::line(&words));
         ui.prose(&ui.paint(paint, &line));
         let targets: Vec<Target> = of.iter().map(|answer| answer.target.clone()).collect();
         let on = if ui.verbose { every(&targets) } else { names(&targets) };

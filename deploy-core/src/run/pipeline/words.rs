@@ -4,12 +4,13 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use crate::{
     model::GroupName,
-    plan::{Apart, Direction, Plan, PlannedCheck, PlannedStep, Purpose, Stage},
+    plan::{Apart, Direction, Noun, Plan, PlannedCheck, PlannedStep, Purpose, Stage},
     run::{Backend, OwnedCheck, OwnedStep},
 };
 
 /// Says in words what is restarted, checked and run, where the request did not.
 pub(super) fn fill_in<'a>(plan: &mut Plan, backend: impl Fn(&GroupName) -> &'a Arc<Backend>) {
+    plan.noun = Noun::of(plan.groups.iter().map(|group| backend(&group.name).transport.noun()));
     let mut backends: Vec<&Arc<Backend>> = Vec::new();
     for backend in plan.groups.iter().map(|group| backend(&group.name)) {
         if !backends.iter().any(|seen| Arc::ptr_eq(seen, backend)) {
