@@ -51,7 +51,8 @@ fn wrong(line: &str) -> Option<String> {
 #[test]
 fn every_command_line_in_the_documentation_parses() {
     let top = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    let mut pages = vec![top.join("README.md"), top.join("examples/ssh-service/README.md")];
+    let pages = ["README.md", "examples/ssh-service/README.md", "examples/k8s-service/README.md"];
+    let mut pages: Vec<_> = pages.map(|page| top.join(page)).into();
     for entry in fs::read_dir(top.join("docs")).unwrap() {
         let path = entry.unwrap().path();
         pages.extend(path.extension().is_some_and(|kind| kind == "md").then_some(path));

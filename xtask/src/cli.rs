@@ -26,7 +26,11 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Task {
     /// Boot four hosts and deploy to them: v1, v2 with canary, and a broken v3 that is rolled back
-    Demo,
+    Demo {
+        /// The same onto three Kubernetes clusters
+        #[arg(long)]
+        k8s: bool,
+    },
     /// Run every check and every test
     Test {
         /// Leave this part out
@@ -119,7 +123,8 @@ pub fn main() -> ExitCode {
 #[must_use]
 pub fn run(words: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> ExitCode {
     let done = match Cli::parse_from(words).task {
-        Task::Demo => interruptible(demo::run),
+        Task::Demo { k8s: false } => interruptible(demo::run),
+        Task::Demo { k8s: true } => interruptible(demo::run_on_clusters),
         Task::Test { without } => interruptible(|interrupt| suite::run(&without, interrupt)),
         Task::Bench(options) => interruptible(|interrupt| bench::run(&options, interrupt)),
         Task::Check => interruptible(|interrupt| {

@@ -44,7 +44,8 @@ impl TaskError {
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
             Self::Packages { .. }
-            | Self::Fleet(FleetError::NeedsRoot | FleetError::Missing { .. }) => 3,
+            | Self::Fleet(FleetError::NeedsRoot | FleetError::Missing { .. })
+            | Self::Kube(KubeError::NeedsRoot { .. } | KubeError::Missing { .. }) => 3,
             Self::Interrupted => 130,
             _ => 1,
         }

@@ -1,4 +1,5 @@
-//! `cargo xtask demo`: a deployment from the first host to the last, on hosts of its own.
+//! `cargo xtask demo`: a deployment from the first host to the last, on hosts of its own; with `--k8s`
+//! from the first cluster to the last.
 
 use std::{
     fs,
@@ -14,8 +15,10 @@ use crate::{
     workspace,
 };
 
+mod clusters;
 mod repository;
 
+pub(crate) use clusters::run as run_on_clusters;
 use repository::Repository;
 
 /// A canary, and three hosts for the rest, as in the example's configuration.
@@ -74,7 +77,7 @@ impl Stage<'_> {
             return Err(TaskError::Interrupted);
         }
         console::headline("a repository with the example service");
-        let repository = Repository::create(directory, self.interrupt)?;
+        let repository = Repository::create(directory, "ssh-service", self.interrupt)?;
         let [v1, v2, v3] = ["release/2015-06-10/1", "release/2015-06-10/2", "release/2015-06-10/3"];
         repository.commit_version("1.0.0", v1)?;
         repository.commit_version("1.1.0", v2)?;
@@ -140,11 +143,17 @@ impl Stage<'_> {
     }
 }
 
-/// Copies a directory of plain files.
+/// Copies what is in a directory, directories too.
 fn copy_files(from: &Path, to: &Path) -> std::io::Result<()> {
     for entry in fs::read_dir(from)? {
         let entry = entry?;
-        fs::copy(entry.path(), to.join(entry.file_name()))?;
+        let place = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            fs::create_dir(&place)?;
+            copy_files(&entry.path(), &place)?;
+        } else {
+            fs::copy(entry.path(), place)?;
+        }
     }
     Ok(())
 }

@@ -81,6 +81,9 @@ pub(crate) fn build(interrupt: &Interrupt) -> Result<(), TaskError> {
     if program::is_built() {
         return Ok(());
     }
+    if !nix::unistd::geteuid().is_root() || !tool::is_installed("apt-get") {
+        return Err(KubeError::NeedsRoot { command: program::build_command() }.into());
+    }
     console::headline("building a Kubernetes control plane; this takes some minutes, once");
     let cache = program::cache();
     fs::create_dir_all(&cache).map_err(TaskError::io("make a directory for it"))?;
@@ -190,6 +193,15 @@ impl Kube {
         Self::named(name)?.dismantle()
     }
 
+    /// By what it is told from any other: the uid of its namespace `kube-system`.
+    ///
+    /// # Errors
+    /// When the API server cannot be asked.
+    pub fn identity(&self) -> Result<String, KubeError> {
+        let system = self.get("/api/v1/namespaces/kube-system")?;
+        Ok(format!("uid:{}", system["metadata"]["uid"].as_str().unwrap_or_default()))
+    }
+
     /// Its name, which is that of its context.
     pub fn name(&self) -> &str {
         &self.name
@@ -248,7 +260,23 @@ impl Kube {
     /// # Errors
     /// When it cannot be written.
     pub fn write_kubeconfig(&self, file: &Path, token: &str) -> Result<(), KubeError> {
-        let (name, server) = (&self.name, self.server());
+        self.write_context(file, &self.name, token)
+    }
+
+    /// Writes a kubeconfig for an administrator, whose one context is called `context`.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write_admin_context(&self, file: &Path, context: &str) -> Result<(), KubeError> {
+        self.write_context(file, context, &self.admin_token())
+    }
+
+    fn admin_token(&self) -> String {
+        format!("admin-of-{}", self.name)
+    }
+
+    fn write_context(&self, file: &Path, name: &str, token: &str) -> Result<(), KubeError> {
+        let server = self.server();
         let authority = self.dir.join("ca.crt");
         let text = format!(
             "apiVersion: v1\nkind: Config\n\
@@ -284,7 +312,7 @@ impl Kube {
         let server = ["-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost"];
         let leaf = ["-CA", "ca.crt", "-CAkey", "ca.key", "-addext", "basicConstraints=CA:FALSE"];
         self.certificate("tls", "kube", &[leaf.as_slice(), &server].concat())?;
-        let token = format!("admin-of-{}", self.name);
+        let token = self.admin_token();
         write("tokens.csv", &format!("{token},admin,admin,system:masters\n"))?;
         self.write_kubeconfig(&self.kubeconfig(), &token)?;
         self.start_etcd()?;

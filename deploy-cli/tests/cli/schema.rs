@@ -367,8 +367,11 @@ fn blocks(page: &str) -> Vec<String> {
 #[test]
 fn every_configuration_of_the_repository_is_taken() {
     let top = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    let example = top.join("examples/ssh-service/deploy.toml");
-    let mut all = vec![("the example".to_owned(), fs::read_to_string(example).unwrap())];
+    let example = |name: &str| {
+        let path = top.join("examples").join(name).join("deploy.toml");
+        (name.to_owned(), fs::read_to_string(path).unwrap())
+    };
+    let mut all = vec![example("ssh-service"), example("k8s-service")];
     for entry in fs::read_dir(top.join("docs")).unwrap() {
         let path = entry.unwrap().path();
         if path.extension().is_some_and(|kind| kind == "md") {

@@ -43,6 +43,10 @@ fn the_package_is_installed_and_works_from_its_place() {
         ("-rw-r--r-- 0/0", "./usr/share/doc/deploy-cli/docs/configuration.md"),
         ("-rw-r--r-- 0/0", "./usr/share/doc/deploy-cli/docs/deploy.schema.json"),
         ("-rw-r--r-- 0/0", "./usr/share/doc/deploy-cli/examples/ssh-service/deploy.toml"),
+        (
+            "-rw-r--r-- 0/0",
+            "./usr/share/doc/deploy-cli/examples/k8s-service/chart/templates/service.yaml",
+        ),
     ] {
         let line = content.lines().find(|line| line.ends_with(&format!(" {path}")));
         assert!(line.is_some_and(|line| line.starts_with(mode)), "{path}: {line:?}\n{content}");

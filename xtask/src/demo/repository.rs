@@ -9,19 +9,24 @@ use std::{
 use super::copy_files;
 use crate::{
     console::{self, TaskError, expect},
+    fleet::tool,
     interrupt::Interrupt,
     workspace,
 };
 
-/// A repository with the example service, and its origin beside it.
+/// A repository with an example service, and its origin beside it.
 pub(super) struct Repository<'a> {
     path: PathBuf,
     interrupt: &'a Interrupt,
 }
 
 impl<'a> Repository<'a> {
-    /// Makes both below `directory`.
-    pub(super) fn create(directory: &Path, interrupt: &'a Interrupt) -> Result<Self, TaskError> {
+    /// Makes both below `directory`, with what is in `examples/EXAMPLE`.
+    pub(super) fn create(
+        directory: &Path,
+        example: &str,
+        interrupt: &'a Interrupt,
+    ) -> Result<Self, TaskError> {
         let repository = Self { path: directory.join("mockbase"), interrupt };
         let origin = directory.join("origin.git");
         let mut init = Command::new("git");
@@ -34,9 +39,9 @@ impl<'a> Repository<'a> {
         // A deployer who has never used git here has no name.
         repository.git(&["config", "user.name", "Demo"])?;
         repository.git(&["config", "user.email", "demo@localhost"])?;
-        let example = workspace::root().join("examples/ssh-service");
-        println!("$ cp examples/ssh-service/* {}", repository.path.display());
-        copy_files(&example, &repository.path).map_err(TaskError::io("copy the example"))?;
+        println!("$ cp -r examples/{example}/. {}", repository.path.display());
+        copy_files(&workspace::root().join("examples").join(example), &repository.path)
+            .map_err(TaskError::io("copy the example"))?;
         Ok(repository)
     }
 
@@ -55,6 +60,30 @@ impl<'a> Repository<'a> {
     pub(super) fn commit_broken(&self, tag: &str) -> Result<(), TaskError> {
         self.git(&["rm", "--quiet", "VERSION"])?;
         self.commit("Release 1.2.0, without its VERSION file", tag)
+    }
+
+    /// Puts `new` in the place of `old`, which the file `name` must have.
+    pub(super) fn replace(&self, name: &str, old: &str, new: &str) -> Result<(), TaskError> {
+        let file = self.path.join(name);
+        let text = fs::read_to_string(&file).map_err(TaskError::io(format!("read {name}")))?;
+        if !text.contains(old) {
+            let missing = std::io::Error::other(format!("it does not have `{old}`"));
+            return Err(TaskError::io(format!("edit {name}"))(missing));
+        }
+        fs::write(&file, text.replace(old, new)).map_err(TaskError::io(format!("write {name}")))
+    }
+
+    /// Commits all that was changed, without a tag.
+    pub(super) fn commit_change(&self, message: &str) -> Result<(), TaskError> {
+        self.git(&["commit", "--quiet", "--all", "-m", message])
+    }
+
+    /// The commit that is checked out.
+    pub(super) fn head(&self) -> Result<String, TaskError> {
+        let mut ask = Command::new("git");
+        ask.args(["rev-parse", "HEAD"]).current_dir(&self.path);
+        let output = tool::run(&mut ask)?;
+        Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
     }
 
     fn commit(&self, message: &str, tag: &str) -> Result<(), TaskError> {

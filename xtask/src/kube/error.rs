@@ -12,6 +12,14 @@ pub enum KubeError {
         /// The programs.
         programs: Vec<String>,
     },
+    /// It is not there, and only root can bring it here, on a machine with `apt-get`.
+    #[error(
+        "a control plane has to be built once, as root and with apt-get, in 5 to 8 minutes:\n    {command}"
+    )]
+    NeedsRoot {
+        /// What to run.
+        command: String,
+    },
     /// The name cannot be used for a cluster.
     #[error("`{name}` is no name for a cluster: use 1 to 30 of a-z, 0-9 and -, a letter first")]
     Name {

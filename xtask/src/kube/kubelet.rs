@@ -14,10 +14,13 @@ use super::{Kube, PodLook};
 /// How often pods are looked at.
 const LOOK: Duration = Duration::from_millis(200);
 
+/// How pods look, the newest first: in which cluster (else in all), of which image.
+type Looks = Vec<(Option<String>, String, PodLook)>;
+
 /// Makes pods of clusters look ready, but for those whose image is said to be otherwise. Dropped, it stops.
 #[derive(Debug)]
 pub struct Kubelet {
-    looks: Arc<Mutex<Vec<(String, PodLook)>>>,
+    looks: Arc<Mutex<Looks>>,
     stop: Arc<AtomicBool>,
     work: Option<JoinHandle<()>>,
 }
@@ -36,7 +39,7 @@ impl Kubelet {
                 let looks = lock(&told).clone();
                 // A cluster that is down for a test is asked again.
                 for cluster in &clusters {
-                    let _ = cluster.show_all_pods(&looks);
+                    let _ = cluster.show_all_pods(&looks_in(cluster.name(), &looks));
                 }
                 thread::sleep(LOOK);
             }
@@ -46,7 +49,12 @@ impl Kubelet {
 
     /// From now on pods look `look` whose image contains `image`.
     pub fn show(&self, image: &str, look: PodLook) {
-        lock(&self.looks).insert(0, (image.to_owned(), look));
+        lock(&self.looks).insert(0, (None, image.to_owned(), look));
+    }
+
+    /// The same for the pods of one cluster, by its name.
+    pub fn show_in(&self, cluster: &str, image: &str, look: PodLook) {
+        lock(&self.looks).insert(0, (Some(cluster.to_owned()), image.to_owned(), look));
     }
 }
 
@@ -57,6 +65,27 @@ impl Drop for Kubelet {
     }
 }
 
+/// What is said of the cluster of this name.
+fn looks_in(cluster: &str, looks: &Looks) -> Vec<(String, PodLook)> {
+    let here = looks.iter().filter(|(of, ..)| of.as_deref().is_none_or(|of| of == cluster));
+    here.map(|(_, image, look)| (image.clone(), *look)).collect()
+}
+
 fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
     of.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_said_of_one_cluster_holds_there_only() {
+        let looks: Looks = vec![
+            (Some("east".to_owned()), ":v2".to_owned(), PodLook::NoImage),
+            (None, ":v2".to_owned(), PodLook::Crashing),
+        ];
+        let first = |cluster| looks_in(cluster, &looks)[0].1;
+        assert_eq!((first("east"), first("west")), (PodLook::NoImage, PodLook::Crashing));
+    }
 }

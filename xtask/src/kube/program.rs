@@ -18,6 +18,14 @@ pub(super) fn cache() -> PathBuf {
     base.unwrap_or_else(std::env::temp_dir).join(format!("deploy-xtask/kube-{VERSION}"))
 }
 
+/// What root has to run to build what clusters are made of, for this user.
+pub(super) fn build_command() -> String {
+    let here = std::env::current_exe().unwrap_or_else(|_| "xtask".into());
+    let cache = cache();
+    let cache = cache.ancestors().nth(2).unwrap_or(&cache);
+    format!("sudo env XDG_CACHE_HOME={} {} kube build", cache.display(), here.display())
+}
+
 /// One that was built.
 pub(super) fn built(name: &str) -> PathBuf {
     cache().join("bin").join(name)
