@@ -108,8 +108,6 @@ impl Stage<'_> {
         let last = self.clusters.last().map_or("", Kube::name);
         self.kubelet.show_in(last, ":v1.2.0", PodLook::NoImage);
         self.deploy(&place, "v1.2.0", ROLLED_BACK)?;
-        console::headline("why: what each cluster said");
-        self.deploy_cli(&place, &["show"], 0)?;
         console::headline("what every cluster runs now");
         self.deploy_cli(&place, &["status"], 0)?;
         self.all_run("v1.1.0")?;
