@@ -28,7 +28,9 @@ use pods::PodView;
 pub(crate) use witness::Witness;
 
 /// How long a pod may wait for a node before that counts as a fault: a node may be on its way.
-pub(crate) const SCHEDULING: Duration = Duration::from_secs(15);
+pub(crate) const SCHEDULING: Duration = Duration::from_secs(30);
+/// The event that an autoscaler leaves at a pod for which it adds a node.
+const NODE_ON_ITS_WAY: &str = "TriggeredScaleUp";
 /// How many pods are asked for at a time.
 const PAGE: u32 = 200;
 /// How many pods of a workload are looked at.
@@ -180,6 +182,12 @@ impl Watched<'_> {
             return Ok(Verdict::NotYet { seen: stand.told(waiting.as_deref()) });
         };
         let place = (&client, self.namespace);
+        if let Fault::Unschedulable { pod, .. } = &fault
+            && evidence::has_event(place, (pod, NODE_ON_ITS_WAY), scope).await
+        {
+            let seen = stand.told(Some(&format!("{pod}: a node is being added for it")));
+            return Ok(Verdict::NotYet { seen });
+        }
         let evidence = evidence::of(place, &self.workload.name, &fault, scope).await;
         Ok(Verdict::Unhealthy { reason: fault.to_string(), evidence })
     }

@@ -184,6 +184,14 @@ impl Transport for WorkloadTransport {
             ));
             return Ok(live);
         };
+        let same = |image: &String| Image::parse(image).name == self.image && *image != seen.image;
+        for (name, image) in seen.others.iter().filter(|(_, image)| same(image)) {
+            live.notes.push(format!(
+                "the container {name} of {workload} runs {image}, and a deploy changes {} only: a chart \
+                 gives both the same tag",
+                asked.place.container
+            ));
+        }
         if let Some(obstacle) = seen.obstacle {
             live.lacks.push(format!("{workload}: {obstacle}"));
         }

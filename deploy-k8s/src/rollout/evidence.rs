@@ -35,6 +35,19 @@ pub(super) async fn of(
     (!shown.is_empty()).then(|| shown.join("\n"))
 }
 
+/// Whether an object has an event of this reason. Where events may not be read, there is none.
+pub(super) async fn has_event(
+    (client, namespace): Place<'_>,
+    (name, reason): (&str, &str),
+    scope: &Scope,
+) -> bool {
+    let api: Api<Event> = Api::namespaced(client.clone(), namespace);
+    let fields = format!("involvedObject.name={name},reason={reason}");
+    let params = ListParams::default().fields(&fields).limit(1);
+    let listed = failure::within(api.list(&params), Effect::Asks, scope, "read events").await;
+    listed.is_ok_and(|list| !list.items.is_empty())
+}
+
 /// The last events of an object. They are a help only: where they may not be read, there are none.
 pub(crate) async fn events(
     (client, namespace): Place<'_>,

@@ -22,6 +22,8 @@ pub(super) struct Seen {
     pub since: Timestamp,
     /// What keeps it from being rolled out at all, and the cure.
     pub obstacle: Option<&'static str>,
+    /// The other containers, those before the start included: name and image.
+    pub others: Vec<(String, String)>,
 }
 
 impl Seen {
@@ -36,6 +38,7 @@ impl Seen {
             by: by(object, container["name"].as_str()?, image),
             is_up: is_up(object),
             obstacle: obstacle(&object.data["spec"]),
+            others: others(object, &container["name"]),
             since: object
                 .metadata
                 .creation_timestamp
@@ -62,6 +65,14 @@ fn by(object: &DynamicObject, container: &str, image: &str) -> Option<String> {
     let setters = entries.filter(|entry| has_set(entry).is_some());
     let last = setters.max_by_key(|entry| entry.time.as_ref().map(|time| time.0))?;
     last.manager.clone().filter(|manager| manager != FIELD_MANAGER)
+}
+
+fn others(object: &DynamicObject, ours: &Value) -> Vec<(String, String)> {
+    let pod = &object.data["spec"]["template"]["spec"];
+    let all = ["initContainers", "containers"].into_iter().filter_map(|kind| pod[kind].as_array());
+    let others = all.flatten().filter(|container| container["name"] != *ours);
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    others.filter_map(|it| Some((text(&it["name"])?, text(&it["image"])?))).collect()
 }
 
 fn obstacle(spec: &Value) -> Option<&'static str> {
@@ -129,6 +140,8 @@ mod tests {
             })
         };
         assert!(up(daemons(3)) && !up(daemons(4)));
+        let seen = Seen::of(&object(status(2, 2, 2)), "main").unwrap();
+        assert_eq!(seen.others, [("side".to_owned(), "s".to_owned())]);
         assert_eq!(Seen::of(&object(status(2, 2, 2)), "other"), None);
     }
 

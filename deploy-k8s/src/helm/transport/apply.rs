@@ -137,7 +137,7 @@ impl HelmTransport {
     }
 }
 
-/// The command line of helmfile (its documentation: 0.146 to 1.x), global flags first. The tag comes as a
+/// The command line of helmfile (its sources, 1.x), global flags first. The tag comes as a
 /// file of values: with `--set`, `1.10` would be a number.
 fn helmfile_words(
     (state, environment): (&PathBuf, Option<&str>),
