@@ -117,8 +117,8 @@ fn a_pod_may_wait_for_a_node_for_a_while() {
             "message": "0/3 nodes are available", "lastTransitionTime": time,
         }]})
     };
-    assert_eq!(fault(since("2024-06-10T11:59:50Z")), None);
-    let told = fault(since("2024-06-10T11:59:40Z")).unwrap();
+    assert_eq!(fault(since("2024-06-10T11:59:40Z")), None);
+    let told = fault(since("2024-06-10T11:59:20Z")).unwrap();
     assert_eq!(told, "no node takes a pod: 0/3 nodes are available");
 }
 
