@@ -68,17 +68,10 @@ impl<'a> Gauge<'a> {
     ) -> Result<(Cost, Ended), TaskError> {
         thread::sleep(SETTLE);
         let before = self.read()?;
-        let cpu = cpu_of_children();
-        let start = Instant::now();
-        let ended = run()?;
-        let wall = start.elapsed();
-        let cpu = cpu_of_children() - cpu;
+        let (mut cost, ended) = cost_of(run)?;
         thread::sleep(SETTLE);
         let after = self.read()?;
 
-        let mut cost = Cost::default();
-        cost.set(Figure::Wall, wall.as_secs_f64());
-        cost.set(Figure::DeployerCpu, cpu);
         cost.set(Figure::Sent, (after.received - before.received) as f64);
         let to_origin = after.origin.from_deployer - before.origin.from_deployer;
         let opened = (after.opened - before.opened) as f64 - to_origin as f64;
@@ -89,9 +82,6 @@ impl<'a> Gauge<'a> {
         }
         if let (Some(after), Some(before)) = (after.origin_cpu, before.origin_cpu) {
             cost.set(Figure::OriginCpu, after - before);
-        }
-        if let Some(memory) = ended.memory {
-            cost.set(Figure::Memory, memory as f64);
         }
         Ok((cost, ended))
     }
@@ -107,6 +97,22 @@ impl<'a> Gauge<'a> {
             origin_cpu: self.origin.cpu(),
         })
     }
+}
+
+/// Does `run` and returns what it has cost on the deployer's side: time, CPU, and memory.
+pub(super) fn cost_of(
+    run: impl FnOnce() -> Result<Ended, TaskError>,
+) -> Result<(Cost, Ended), TaskError> {
+    let cpu = cpu_of_children();
+    let start = Instant::now();
+    let ended = run()?;
+    let mut cost = Cost::default();
+    cost.set(Figure::Wall, start.elapsed().as_secs_f64());
+    cost.set(Figure::DeployerCpu, cpu_of_children() - cpu);
+    if let Some(memory) = ended.memory {
+        cost.set(Figure::Memory, memory as f64);
+    }
+    Ok((cost, ended))
 }
 
 /// Runs `command` to its end and watches its memory.
@@ -151,8 +157,7 @@ pub(super) fn wait_for_all(
 fn watch(pid: u32, done: &AtomicBool, interrupt: &Interrupt) -> Option<u64> {
     let mut most = None;
     while !done.load(Ordering::SeqCst) {
-        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-        most = most.max(peak(&status));
+        most = most.max(memory_of(pid));
         if interrupt.must_tell_child()
             && let Ok(pid) = pid.try_into()
         {
@@ -162,6 +167,11 @@ fn watch(pid: u32, done: &AtomicBool, interrupt: &Interrupt) -> Option<u64> {
         thread::sleep(LOOK);
     }
     most
+}
+
+/// The most memory that the process held so far, in bytes.
+pub(super) fn memory_of(pid: u32) -> Option<u64> {
+    peak(&fs::read_to_string(format!("/proc/{pid}/status")).ok()?)
 }
 
 /// The peak of resident memory in `/proc/PID/status`, in bytes.

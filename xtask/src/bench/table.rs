@@ -54,12 +54,6 @@ pub(super) fn bars(bars: &[Bar]) -> String {
 
 /// All of it for programs.
 pub(super) fn json(rows: &[Measured], bars: &[Bar]) -> Value {
-    let cost = |cost: &Cost| -> Value {
-        let figures = Figure::ALL.into_iter();
-        let pairs =
-            figures.filter_map(|figure| Some((figure.key().into(), cost.get(figure)?.into())));
-        Value::Object(pairs.collect())
-    };
     let row = |row: &Measured| {
         let series = row.series.iter().map(|series| {
             json!({
@@ -77,6 +71,21 @@ pub(super) fn json(rows: &[Measured], bars: &[Bar]) -> Value {
             "series": series.collect::<Vec<_>>(),
         })
     };
+    json!({
+        "rows": rows.iter().map(row).collect::<Vec<_>>(),
+        "bars": bars_json(bars),
+    })
+}
+
+/// What was measured of a run, for programs.
+pub(super) fn cost(cost: &Cost) -> Value {
+    let figures = Figure::ALL.into_iter();
+    let pairs = figures.filter_map(|figure| Some((figure.key().into(), cost.get(figure)?.into())));
+    Value::Object(pairs.collect())
+}
+
+/// The bars for programs.
+pub(super) fn bars_json(bars: &[Bar]) -> Value {
     let bar = |bar: &Bar| {
         json!({
             "bar": bar.what,
@@ -85,10 +94,7 @@ pub(super) fn json(rows: &[Measured], bars: &[Bar]) -> Value {
             "met": bar.is_met(),
         })
     };
-    json!({
-        "rows": rows.iter().map(row).collect::<Vec<_>>(),
-        "bars": bars.iter().map(bar).collect::<Vec<_>>(),
-    })
+    bars.iter().map(bar).collect()
 }
 
 #[cfg(test)]

@@ -1,6 +1,9 @@
 //! What is asked of a cluster's API server by those who prepare it.
 
-use std::process::Command;
+use std::{
+    io::Write,
+    process::{Command, Stdio},
+};
 
 use serde_json::Value;
 
@@ -37,6 +40,50 @@ impl Kube {
     /// As [`get`](Self::get).
     pub fn patch(&self, path: &str, patch: &Value) -> Result<Value, KubeError> {
         self.demand("PATCH", path, Some(("application/merge-patch+json", patch.to_string())))
+    }
+
+    /// Merges each patch into what is at its path, one after the other over one connection.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get), told of the first that was refused; the others are made all the same.
+    pub fn patch_all(&self, patches: &[(String, Value)]) -> Result<(), KubeError> {
+        if patches.is_empty() {
+            return Ok(());
+        }
+        let quoted = |text: &str| text.replace('\\', "\\\\").replace('"', "\\\"");
+        let request = |(path, patch): &(String, Value)| {
+            format!(
+                "url = \"{}{path}\"\nrequest = PATCH\noutput = /dev/null\nmax-time = 20\n\
+                 cacert = \"{}\"\nwrite-out = \"%{{http_code}}\\n\"\n\
+                 header = \"Authorization: Bearer admin-of-{}\"\n\
+                 header = \"Content-Type: application/merge-patch+json\"\ndata-binary = \"{}\"\n",
+                self.server(),
+                self.dir.join("ca.crt").display(),
+                self.name,
+                quoted(&patch.to_string())
+            )
+        };
+        let requests: Vec<_> = patches.iter().map(request).collect();
+        let mut curl = Command::new("curl");
+        curl.args(["-sS", "--config", "-"]).stdin(Stdio::piped());
+        let mut child =
+            curl.stdout(Stdio::piped()).spawn().map_err(KubeError::io("run", "curl"))?;
+        if let Some(mut stdin) = child.stdin.take() {
+            let text = requests.join("next\n");
+            stdin.write_all(text.as_bytes()).map_err(KubeError::io("write to", "curl"))?;
+        }
+        let output = child.wait_with_output().map_err(KubeError::io("wait for", "curl"))?;
+        let answers = String::from_utf8_lossy(&output.stdout);
+        let refused = answers.lines().zip(patches).find(|(status, _)| !status.starts_with('2'));
+        match refused {
+            None if output.status.success() => Ok(()),
+            None => Err(KubeError::Program { program: "curl".to_owned(), said: String::new() }),
+            Some((status, (path, _))) => Err(KubeError::Refused {
+                request: format!("PATCH {path}"),
+                status: status.parse().unwrap_or_default(),
+                answer: String::new(),
+            }),
+        }
     }
 
     /// Deletes what is at `path`.

@@ -106,6 +106,11 @@ impl Kube {
                 "0",
                 "--controllers",
                 "*,-nodelifecycle,-attachdetach,-serviceaccount-token",
+                // Hundreds of pods are to be there soon.
+                "--kube-api-qps",
+                "200",
+                "--kube-api-burst",
+                "400",
             ],
         )?;
         // It makes a ConfigMap in each namespace once it works.

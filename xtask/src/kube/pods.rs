@@ -13,6 +13,8 @@ pub enum PodLook {
     NoImage,
     /// Its container ended again and again.
     Crashing,
+    /// Its container is being made.
+    Starting,
     /// It runs and is ready, after its container ended once.
     Revived,
 }
@@ -35,7 +37,7 @@ impl Kube {
 
     fn show(&self, look: impl Fn(&str) -> Option<PodLook>) -> Result<usize, KubeError> {
         let list = self.get("/api/v1/pods")?;
-        let mut changed = 0;
+        let (mut patches, now) = (Vec::new(), now());
         for pod in list["items"].as_array().into_iter().flatten() {
             let container = &pod["spec"]["containers"][0];
             let Some(look) = container["image"].as_str().and_then(&look) else { continue };
@@ -46,10 +48,10 @@ impl Kube {
             let (namespace, name) =
                 (text(&pod["metadata"]["namespace"]), text(&pod["metadata"]["name"]));
             let path = format!("/api/v1/namespaces/{namespace}/pods/{name}/status");
-            self.patch(&path, &json!({ "status": status(container, look, &now()) }))?;
-            changed += 1;
+            patches.push((path, json!({ "status": status(container, look, &now) })));
         }
-        Ok(changed)
+        self.patch_all(&patches)?;
+        Ok(patches.len())
     }
 }
 
@@ -61,6 +63,7 @@ fn looks(pod: &Value, look: PodLook) -> bool {
         PodLook::Ready => container["ready"] == true,
         PodLook::Revived => container["ready"] == true && container["restartCount"] == 1,
         PodLook::NoImage => waits("ImagePullBackOff"),
+        PodLook::Starting => waits("ContainerCreating"),
         PodLook::Crashing => waits("CrashLoopBackOff"),
     }
 }
@@ -105,6 +108,7 @@ fn status(container: &Value, look: PodLook, now: &str) -> Value {
     match look {
         PodLook::Ready => running(0, json!({})),
         PodLook::Revived => running(1, failed),
+        PodLook::Starting => waiting("ContainerCreating", "", 0, json!({})),
         PodLook::NoImage => waiting("ImagePullBackOff", "Back-off pulling image", 0, json!({})),
         PodLook::Crashing => {
             waiting("CrashLoopBackOff", "back-off restarting failed container", 3, failed)
