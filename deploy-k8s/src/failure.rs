@@ -111,8 +111,20 @@ fn refused(status: &Status, effect: Effect, attempted: &str) -> BackendError {
     match status.code {
         401 => error.with_hint(CREDENTIALS),
         403 => error.with_hint("docs/kubernetes-rights.yaml has the least that a deployer needs"),
+        404 => match missing_namespace(status) {
+            Some(name) => {
+                error.with_hint(format!("make it first: kubectl create namespace {name}"))
+            }
+            None => error,
+        },
         _ => error,
     }
+}
+
+/// The namespace that is not there, where that is what is missing.
+fn missing_namespace(status: &Status) -> Option<&str> {
+    let details = status.details.as_ref().filter(|details| details.kind == "namespaces")?;
+    Some(&details.name)
 }
 
 /// Whether it failed before anything could be sent.

@@ -68,7 +68,7 @@ impl OverK8s {
         let config = &loaded.config;
         let (served, rollout, operator) = match (&config.workload, &config.helm) {
             (Some(section), _) => workload(loaded, section, clusters, terms)?,
-            (None, Some(section)) => helm(loaded, section, clusters, terms)?,
+            (None, Some(section)) => helm(project, section, clusters, terms)?,
             (None, None) => return Err(loaded.refuse(&["helm"], "is missing").into()),
         };
         let built = built(project)?;
@@ -170,11 +170,12 @@ fn workload(
 }
 
 fn helm(
-    loaded: &Loaded,
+    project: &Project,
     section: &HelmSection,
     clusters: Vec<Written<'_>>,
     terms: LeaseTerms,
 ) -> Result<Acting, CommandError> {
+    let loaded = &project.loaded;
     let app = loaded.config.app.as_str();
     let refuse = |key: &str, error: &dyn std::fmt::Display| {
         CommandError::from(loaded.refuse(&["helm", key], error.to_string()))
@@ -216,10 +217,15 @@ fn helm(
         };
         places.insert(target, place);
     }
-    let image = loaded.config.image.as_ref().map_or("", |image| image.name.as_str());
+    let image = loaded.config.image.as_ref();
+    let tags = image.map(|image| super::source::image_tags(project, image, Scheme::Any));
+    let image = image.map_or("", |image| image.name.as_str());
     let rollout = Arc::new(ReleaseCheck::new(places.clone()));
     let operator = Arc::new(ReleaseOperator::new(places.clone()));
     let mut transport = HelmTransport::new(app, image, places, terms).keep(section.keep);
+    if let Some(tags) = tags.transpose()? {
+        transport = transport.pinned_by(Arc::new(tags));
+    }
     if let Some(program) = &section.program {
         transport = transport.program(loaded.directory().join(program));
     }

@@ -4,10 +4,16 @@
 //! what was seen).
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod access;
+mod charts;
+mod deployers;
 mod helm;
+mod images;
 mod lock;
 mod mixed;
 #[path = "../fleet/ran.rs"]
 mod ran;
+mod running;
 mod stage;
+mod unreachable;
 mod workload;

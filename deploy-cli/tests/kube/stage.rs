@@ -123,6 +123,12 @@ impl Stage {
         image.as_str().unwrap().to_owned()
     }
 
+    /// The images of all pods in the cluster of this name, and what they look like, as JSON.
+    pub fn pods(&self, cluster: &str) -> String {
+        let path = format!("/api/v1/namespaces/{APP}/pods");
+        self.cluster(cluster).get(&path).map(|pods| pods.to_string()).unwrap_or_default()
+    }
+
     /// All clusters run this tag.
     #[track_caller]
     pub fn all_run(&self, tag: &str) {

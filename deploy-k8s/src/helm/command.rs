@@ -12,6 +12,21 @@ use crate::failure::Effect;
 /// How much is told of what helm said.
 const SAID: usize = 4000;
 
+/// Runs its arguments as a command, and ends that when its own standard input ends: when whoever holds the
+/// other side has died. helm that is told so ends what it does, and leaves nothing pending.
+const WATCHED: &str = r#"exec 3<&0 </dev/null
+"$@" 3<&- &
+work=$!
+{ read -r _ <&3; kill 0; } >/dev/null 2>&1 &
+watch=$!
+exec 3<&-
+wait "$work"; code=$?
+exec 2>/dev/null
+kill "$watch"
+exit "$code""#;
+/// What a shell ends with when there is no such program.
+const NO_PROGRAM: i32 = 127;
+
 /// How long before the end of a call helm is to give up waiting for hooks, so that it ends by itself.
 const EARLIER: Duration = Duration::from_secs(5);
 
@@ -79,13 +94,22 @@ impl Helm {
 }
 
 async fn execute(
-    mut command: Command,
+    command: Command,
     target: &Target,
     effect: Effect,
     scope: &Scope,
     attempted: &str,
 ) -> Result<String, BackendError> {
     let program = command.as_std().get_program().to_string_lossy().into_owned();
+    let failed = |error: &dyn std::fmt::Display| {
+        BackendError::new(ErrorKind::NotFound, attempted)
+            .with_source(format!("run {program}: {error}"))
+            .with_hint("install it on the machine that deploys")
+    };
+    let mut command = match effect {
+        Effect::Asks => command,
+        Effect::Changes => watched(&command),
+    };
     for (name, _) in std::env::vars_os() {
         // A driver, a namespace or a token of another place.
         if name.to_string_lossy().starts_with("HELM_KUBE")
@@ -95,15 +119,14 @@ async fn execute(
             command.env_remove(name);
         }
     }
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-    let failed = |error: std::io::Error| {
-        BackendError::new(ErrorKind::NotFound, attempted)
-            .with_source(format!("run {program}: {error}"))
-            .with_hint("install it on the machine that deploys")
-    };
-    let child = command.spawn().map_err(failed)?;
+    command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    command.stdin(if effect == Effect::Asks { Stdio::null() } else { Stdio::piped() });
+    // Ctrl-C on a terminal is for us.
+    command.process_group(0);
+    let mut child = command.spawn().map_err(|error| failed(&error))?;
+    let _alive = child.stdin.take();
     let output = tokio::select! {
-        output = child.wait_with_output() => output.map_err(failed)?,
+        output = child.wait_with_output() => output.map_err(|error| failed(&error))?,
         () = tokio::time::sleep_until(scope.deadline) => {
             return Err(BackendError::new(ErrorKind::TimedOut, attempted)
                 .with_source(format!("{program} did not end in time, and was killed")));
@@ -113,11 +136,29 @@ async fn execute(
         }
     };
     scope.output.write(target, scope.stage, Stream::Stderr, &output.stderr);
-    if output.status.success() {
-        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    match output.status.code() {
+        Some(0) => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
+        Some(NO_PROGRAM) if effect == Effect::Changes => Err(failed(&told(&output.stderr))),
+        _ => {
+            Err(BackendError::new(ErrorKind::Rejected, attempted).with_source(told(&output.stderr)))
+        }
     }
-    Err(BackendError::new(ErrorKind::Rejected, attempted).with_source(told(&output.stderr)))
 }
+
+/// The same command, which ends when this process does.
+fn watched(command: &Command) -> Command {
+    let command = command.as_std();
+    let mut watched = Command::new("sh");
+    watched.args(["-c", WATCHED, "sh"]).arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => watched.env(name, value),
+            None => watched.env_remove(name),
+        };
+    }
+    watched
+}
+
 /// Its complaint, without its warnings.
 fn told(stderr: &[u8]) -> String {
     let text = String::from_utf8_lossy(stderr);

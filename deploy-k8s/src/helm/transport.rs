@@ -2,12 +2,13 @@
 
 mod apply;
 mod pending;
+mod tag;
 
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use deploy_core::{
-    backend::{BackendError, Closing, ErrorKind, Live, Scope, Serving, Transport},
+    backend::{BackendError, Closing, ErrorKind, Live, Scope, Serving, Transport, VersionSource},
     model::{Release, Target, Version},
     plan::{Change, Noun},
 };
@@ -29,6 +30,7 @@ use crate::{
     release,
 };
 use pending::Pending;
+use tag::Tags;
 
 /// How many good versions are remembered, unless it is said.
 const KEPT: usize = 10;
@@ -50,6 +52,7 @@ pub struct HelmTransport {
     pub(super) helm: Helm,
     keep: usize,
     stale_after: Duration,
+    tags: Option<Tags>,
     claims: Claims,
 }
 
@@ -64,7 +67,8 @@ impl HelmTransport {
     ) -> Self {
         let helm = Helm { program: "helm".into(), helmfile: "helmfile".into() };
         let (app, image, claims) = (app.into(), image.into(), Claims::default());
-        Self { app, image, places, terms, helm, keep: KEPT, stale_after: STALE, claims }
+        let (keep, stale_after, tags) = (KEPT, STALE, None);
+        Self { app, image, places, terms, helm, keep, stale_after, tags, claims }
     }
 
     /// Runs this program as `helm`.
@@ -86,6 +90,15 @@ impl HelmTransport {
     #[must_use]
     pub fn stale_after(mut self, span: Duration) -> Self {
         self.stale_after = span;
+        self
+    }
+
+    /// Asks `tags` (a [`RegistrySource`](crate::RegistrySource)), before a release is fetched and once more
+    /// just before it is promoted, whether its tag still means the image that was planned: a chart is given
+    /// only the tag.
+    #[must_use]
+    pub fn pinned_by(mut self, tags: Arc<dyn VersionSource>) -> Self {
+        self.tags = Some(Tags::new(tags));
         self
     }
 
@@ -203,6 +216,9 @@ impl Transport for HelmTransport {
     ) -> Result<(), BackendError> {
         let Some(to) = &change.to else { return Ok(()) };
         let attempted = format!("fetch {:?} to {target}", to.to_string());
+        if let Some(tags) = &self.tags {
+            tags.demand(&self.image, to, scope, &attempted).await?;
+        }
         self.hold(target, scope, &attempted).await?;
         let place = self.place(target)?;
         let client = place.cluster.client(scope).await?;
@@ -244,6 +260,9 @@ impl Transport for HelmTransport {
             return Err(BackendError::new(ErrorKind::Conflict, attempted)
                 .with_source(format!("changed meanwhile to {what:?} ({told})"))
                 .with_hint("plan again"));
+        }
+        if let (Some(to), Some(tags)) = (to, &self.tags) {
+            tags.demand_last((target, &self.image), to, scope, &attempted).await?;
         }
         let next = running.history.next();
         let serving = to.map(|to| Serving {

@@ -22,7 +22,7 @@ type Looks = Vec<(Option<String>, String, PodLook)>;
 pub struct Kubelet {
     looks: Arc<Mutex<Looks>>,
     stop: Arc<AtomicBool>,
-    work: Option<JoinHandle<()>>,
+    work: Vec<JoinHandle<()>>,
 }
 
 impl Kubelet {
@@ -30,21 +30,22 @@ impl Kubelet {
     pub fn start(clusters: &[&str]) -> Self {
         let looks = Arc::new(Mutex::new(Vec::new()));
         let stop = Arc::new(AtomicBool::new(false));
-        let clusters: Vec<String> = clusters.iter().map(|name| (*name).to_owned()).collect();
-        let (told, stopped) = (Arc::clone(&looks), Arc::clone(&stop));
-        let work = thread::spawn(move || {
-            let clusters: Vec<Kube> =
-                clusters.iter().filter_map(|name| Kube::open(name).ok()).collect();
-            while !stopped.load(Ordering::Relaxed) {
-                let looks = lock(&told).clone();
-                // A cluster that is down for a test is asked again.
-                for cluster in &clusters {
-                    let _ = cluster.show_all_pods(&looks_in(cluster.name(), &looks));
+        // Each by itself: one that does not answer keeps none of the others waiting.
+        let work = clusters.iter().map(|name| {
+            let (told, stopped) = (Arc::clone(&looks), Arc::clone(&stop));
+            let name = (*name).to_owned();
+            thread::spawn(move || {
+                let Ok(cluster) = Kube::open(&name) else { return };
+                while !stopped.load(Ordering::Relaxed) {
+                    let looks = looks_in(&name, &lock(&told));
+                    // A cluster that is down for a test is asked again.
+                    let _ = cluster.show_all_pods(&looks);
+                    thread::sleep(LOOK);
                 }
-                thread::sleep(LOOK);
-            }
+            })
         });
-        Self { looks, stop, work: Some(work) }
+        let work = work.collect();
+        Self { looks, stop, work }
     }
 
     /// From now on pods look `look` whose image contains `image`.
@@ -61,7 +62,9 @@ impl Kubelet {
 impl Drop for Kubelet {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
-        let _ = self.work.take().map(JoinHandle::join);
+        for work in self.work.drain(..) {
+            let _ = work.join();
+        }
     }
 }
 
