@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use clap::Args;
 use deploy_core::{
-    backend::{BackendError, Instance, Live, Lock, Standing},
+    backend::{BackendError, Instance, Live, Lock, ServiceState, Standing},
     model::{Group, Target},
     plan::{Noun, Survey},
     record::{Exit, RunId},
@@ -64,23 +64,43 @@ pub(crate) async fn cmd_status(context: &Context, args: &StatusArgs) -> Result<E
     Ok(if silent > 0 { Exit::Incomplete } else { Exit::Complete })
 }
 
-/// Asks the hosts that answered whether their services are up.
+/// Asks the targets that answered whether their services are up.
 async fn services(
     context: &Context,
     project: &Project,
     wired: &Wired,
     (groups, survey): (&[Group], &Survey),
 ) -> Services {
-    let Some(section) = &project.loaded.config.restart else { return Services::new() };
-    let named: Vec<&String> = section.service.iter().chain(&section.services).collect();
     let mut answered = groups.to_vec();
     let is_heard = |target: &Target| survey.answers.get(target).is_some_and(Result::is_ok);
     answered.iter_mut().for_each(|group| group.targets.retain(is_heard));
+    let (clusters, hosts): (Vec<Group>, Vec<Group>) =
+        answered.into_iter().partition(|group| wired.is_of_clusters(&group.name));
+    let mut services = of_hosts(context, project, wired, &hosts).await;
+    let asked = wired.service_states(&clusters, &context.run_id(), &project.who).await;
+    for (target, states) in asked {
+        // What runs in a cluster, or does not run yet, has no other service.
+        let up = |state: Result<ServiceState, BackendError>| {
+            state.ok().map(|state| (state.service, Some(state.instance.active)))
+        };
+        services.insert(target, states.into_iter().filter_map(up).collect());
+    }
+    services
+}
+
+async fn of_hosts(
+    context: &Context,
+    project: &Project,
+    wired: &Wired,
+    hosts: &[Group],
+) -> Services {
+    let Some(section) = &project.loaded.config.restart else { return Services::new() };
+    let named: Vec<&String> = section.service.iter().chain(&section.services).collect();
     if named.is_empty() {
         return Services::new();
     }
-    let mut asked = wired.services(&answered, &context.run_id(), &project.who).await;
-    // A restart by a command without a service, and a cluster, name nothing that could be asked for.
+    let mut asked = wired.services(hosts, &context.run_id(), &project.who).await;
+    // A restart by a command without a service names nothing that could be asked for.
     asked.retain(|_, answers| answers.len() == named.len());
     let told = |answers: Vec<Result<Instance, BackendError>>| {
         let up = answers.into_iter().map(|answer| answer.ok().map(|instance| instance.active));

@@ -113,6 +113,11 @@ impl Wired {
         })
     }
 
+    /// Whether a group is of clusters.
+    pub fn is_of_clusters(&self, group: &GroupName) -> bool {
+        self.of_clusters.contains(group)
+    }
+
     /// The groups of `groups` that are of hosts.
     ///
     /// # Errors
