@@ -60,7 +60,7 @@ async fn examine(context: &Context, args: &DoctorArgs) -> Result<Examination, Co
     let (groups, wired) = match read {
         Ok(read) => read,
         Err(error) => {
-            examination.here(source.examine().await);
+            examination.here(here::versions(&project, &source).await);
             return refused(examination, error);
         }
     };
@@ -68,7 +68,7 @@ async fn examine(context: &Context, args: &DoctorArgs) -> Result<Examination, Co
     let groups = selected(context, &project, &args.only.hosts, groups)?;
     examination.here(here::templates(&project, &wired, &groups).await);
     let hosts = on_hosts(context, &project, (&wired, &groups), &mut examination);
-    let (repository, hosts) = tokio::join!(source.examine(), hosts);
+    let (repository, hosts) = tokio::join!(here::versions(&project, &source), hosts);
     hosts?;
     examination.here(repository);
     wired.close().await;

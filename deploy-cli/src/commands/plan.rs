@@ -99,8 +99,9 @@ pub(crate) async fn cmd_plan(context: &Context, args: &PlanArgs) -> Result<Exit,
 /// How a run of the plan would end, as far as that is known before it.
 fn exit(context: &Context, plan: &Plan) -> Exit {
     if plan.is_hopeless() {
-        let told = "too many hosts cannot be deployed to: a deploy would touch none";
-        context.ui.error_line(&context.ui.paint(context.ui.bad(), told));
+        let many = plan.noun.many();
+        let told = format!("too many {many} cannot be deployed to: a deploy would touch none");
+        context.ui.error_line(&context.ui.paint(context.ui.bad(), &told));
         return Exit::Refused;
     }
     match plan.groups.iter().all(|group| group.lost.is_empty()) {

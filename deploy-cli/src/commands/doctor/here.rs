@@ -6,6 +6,7 @@ use deploy_core::{
     backend::{Finding, Lock},
     model::{Group, VersionRef},
 };
+use deploy_ssh::GitSource;
 use nix::unistd::{AccessFlags, access};
 
 use crate::{
@@ -118,6 +119,30 @@ pub(super) async fn templates(
         Ok(()) => Finding::ok("templates", format!("those of {version} can be rendered")),
         Err(error) => of_error("templates", &error).because("a deploy of it would be refused"),
     })
+}
+
+/// Whether versions can be had: from the repository, or from the registry where they are an image's tags.
+pub(super) async fn versions(project: &Project, repository: &GitSource) -> Vec<Finding> {
+    if wire::is_of_repository(&project.loaded) {
+        return repository.examine().await;
+    }
+    let listed = match wire::source(project, false) {
+        Ok(registry) => registry.list(1).await,
+        Err(error) => Err(error),
+    };
+    let why = "versions are the tags of the image";
+    vec![match listed {
+        Ok(listed) => match listed.first() {
+            Some(newest) => Finding::ok(
+                "image",
+                format!("the registry answers; the newest version is {}", newest.version),
+            ),
+            None => Finding::warning("image", "no tag of the image is a version")
+                .because("`latest` means nothing")
+                .cured_by("push an image whose tag is as [version] says"),
+        },
+        Err(error) => Finding::of_error("image", &error).because(why),
+    }]
 }
 
 /// An error with all its causes as a problem, with its hints as cure.
