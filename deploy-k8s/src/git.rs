@@ -68,6 +68,8 @@ impl Git {
         command.envs(environment.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command.kill_on_drop(true);
+        // A Ctrl-C at the terminal is for the run.
+        command.process_group(0);
         let failed = |error: std::io::Error| {
             BackendError::new(ErrorKind::Broken, attempted).with_source(format!("run git: {error}"))
         };

@@ -135,7 +135,9 @@ async fn execute(
             return Err(BackendError::new(ErrorKind::Cancelled, attempted));
         }
     };
-    scope.output.write(target, scope.stage, Stream::Stderr, &output.stderr);
+    if !output.stderr.is_empty() {
+        scope.output.write(target, scope.stage, Stream::Stderr, &output.stderr);
+    }
     match output.status.code() {
         Some(0) => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
         Some(NO_PROGRAM) if effect == Effect::Changes => Err(failed(&told(&output.stderr))),
