@@ -11,13 +11,16 @@ use kube::{
     config::{KubeConfigOptions, Kubeconfig, KubeconfigError},
 };
 use sha2::{Digest, Sha256};
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, Semaphore};
 
 use crate::failure::{self, Effect};
 pub use identity::{Identity, IdentityError};
 
 /// How long a connection to an API server may take.
 const CONNECT: Duration = Duration::from_secs(10);
+/// How many objects of one cluster are looked at at once, whichever releases they are of: each may take two
+/// connections, and to open one costs both sides more than most answers do.
+const LOOKS: usize = 8;
 
 /// How a cluster is reached, and which one it must be.
 #[derive(Debug, Clone)]
@@ -41,6 +44,8 @@ pub struct Cluster(Arc<Inner>);
 struct Inner {
     options: ClusterOptions,
     client: OnceCell<Client>,
+    version: OnceCell<String>,
+    looks: Arc<Semaphore>,
 }
 
 impl fmt::Debug for Cluster {
@@ -52,7 +57,8 @@ impl fmt::Debug for Cluster {
 impl Cluster {
     /// A cluster as `options` say. Asks nobody yet.
     pub fn new(options: ClusterOptions) -> Self {
-        Self(Arc::new(Inner { options, client: OnceCell::new() }))
+        let (client, version) = (OnceCell::new(), OnceCell::new());
+        Self(Arc::new(Inner { options, client, version, looks: Arc::new(Semaphore::new(LOOKS)) }))
     }
 
     /// What people call it.
@@ -81,6 +87,28 @@ impl Cluster {
     /// cluster; `Denied` and `Unreachable` as for any call.
     pub async fn client(&self, scope: &Scope) -> Result<Client, BackendError> {
         self.0.client.get_or_try_init(|| self.connect(scope)).await.cloned()
+    }
+
+    /// The version of its API server, as it calls itself. Asked once.
+    ///
+    /// # Errors
+    /// As [`client`](Self::client).
+    pub(crate) async fn version(
+        &self,
+        scope: &Scope,
+        attempted: &str,
+    ) -> Result<&str, BackendError> {
+        let client = self.client(scope).await?;
+        let asked = async {
+            let asked = failure::within(client.apiserver_version(), Effect::Asks, scope, attempted);
+            Ok(asked.await?.git_version)
+        };
+        self.0.version.get_or_try_init(|| asked).await.map(String::as_str)
+    }
+
+    /// Places for those who look at its objects.
+    pub(crate) fn looks(&self) -> Arc<Semaphore> {
+        Arc::clone(&self.0.looks)
     }
 
     /// What the cluster is, by the same means as the one it must be.

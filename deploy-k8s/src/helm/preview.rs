@@ -16,7 +16,7 @@ use super::{
     transport::HelmTransport,
 };
 use crate::{
-    failure::{self, Effect},
+    failure::Effect,
     image::Image,
     manifest::{Difference, Look, Object, Report, objects},
 };
@@ -38,14 +38,14 @@ impl Preview for HelmTransport {
         let name = (place.namespace.as_str(), place.release.as_str());
         let (history, version) = tokio::join!(
             history::history(&client, name, scope, &attempted),
-            failure::within(client.apiserver_version(), Effect::Asks, scope, &attempted),
+            place.cluster.version(scope, &attempted),
         );
-        let (history, version) = (history?, version?.git_version);
+        let (history, version) = (history?, version?);
         let asked = Asked { place, scope, attempted: &attempted };
         let content = content(&client, &history, &asked);
         let rendered = async {
             let Some(to) = &change.to else { return Ok(String::new()) };
-            self.rendered((target, to), history.deployed().is_some(), &version, &asked).await
+            self.rendered((target, to), history.deployed().is_some(), version, &asked).await
         };
         let (content, rendered) = tokio::join!(content, rendered);
         let (deployed, old_hooks) = content?.objects(&asked)?;
@@ -53,7 +53,8 @@ impl Preview for HelmTransport {
         let rendered = rendered.map_err(|error| discreet(&error, &known))?;
         let rendered = asked.read(&rendered)?;
         let (hooks, rendered) = rendered.into_iter().partition(|object| object.hook().is_some());
-        let seen = Look { client, scope: scope.clone() }.see(deployed, rendered).await?;
+        let look = Look { client, scope: scope.clone(), places: place.cluster.looks() };
+        let seen = look.see(deployed, rendered).await?;
         let mut report = Report::of(&seen, &place.namespace);
         add_hooks(&mut report, &old_hooks, &hooks, &place.namespace);
         Ok(report.finish())

@@ -31,6 +31,48 @@ pub(super) fn covers(live: &Value, deployed: &Value) -> bool {
     differing(deployed, live).iter().all(|it| it.old.is_none())
 }
 
+/// Whether `live` has what `deployed` sets to the letter, lists without more in them. A no may be wrong.
+pub(super) fn has_all(live: &Value, deployed: &Value) -> bool {
+    match (live, deployed) {
+        (Value::Object(live), Value::Object(deployed)) => {
+            let mut fields = deployed.iter();
+            fields.all(|(key, value)| live.get(key).is_some_and(|live| has_all(live, value)))
+        }
+        (Value::Array(live), Value::Array(deployed)) => {
+            let mut pairs = live.iter().zip(deployed);
+            live.len() == deployed.len() && pairs.all(|(live, value)| has_all(live, value))
+        }
+        (live, value) => live == value,
+    }
+}
+
+/// Whether the API server notes one writer only, but for what controllers tell of their work: no second one
+/// can have added anything. A no may be wrong.
+pub(super) fn is_of_one(object: &Value) -> bool {
+    let entries = object.pointer("/metadata/managedFields").and_then(Value::as_array);
+    let told = |entry: &&Value| {
+        let is_status = |fields: &serde_json::Map<String, Value>| {
+            fields.iter().all(|(name, fields)| match name.as_str() {
+                "f:status" => true,
+                "f:metadata" => is_of_a_controller(fields),
+                _ => false,
+            })
+        };
+        entry["fieldsV1"].as_object().is_some_and(is_status)
+    };
+    let mut writers = entries.into_iter().flatten().filter(|entry| !told(entry));
+    writers.next().is_some() && writers.next().is_none()
+}
+
+/// Whether these are notes in the metadata that the Deployments' controller makes.
+fn is_of_a_controller(fields: &Value) -> bool {
+    let only = |fields: &Value, names: &[&str]| {
+        fields.as_object().is_some_and(|it| it.keys().all(|name| names.contains(&name.as_str())))
+    };
+    let notes = &fields["f:annotations"];
+    only(fields, &["f:annotations"]) && only(notes, &[".", "f:deployment.kubernetes.io/revision"])
+}
+
 /// Where `live` differs from what it would be if the deployed manifest were applied again (`again`),
 /// and what the deploy makes of that (`after`). `noted` is the object as it came, with the notes of
 /// who owns which field.
@@ -111,5 +153,47 @@ fn owned(fields: &Value, path: &[Step]) -> bool {
             let key = name.strip_prefix("k:").and_then(|key| serde_json::from_str(key).ok());
             key.is_some_and(|key: Value| key[*by] == *is) && owned(fields, rest)
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn all_is_there_to_the_letter_or_it_is_asked_for() {
+        let set = json!({ "spec": { "ports": [{ "name": "http", "port": 80 }], "type": "x" } });
+        let live =
+            |ports: Value| json!({ "spec": { "ports": ports, "type": "x", "ip": "10.0.0.1" } });
+        let first = json!({ "name": "http", "port": 80, "protocol": "TCP" });
+        assert!(has_all(&live(json!([first])), &set), "defaults are beside it");
+        assert!(!has_all(&live(json!([first, { "name": "more", "port": 81 }])), &set));
+        assert!(!has_all(&live(json!([])), &set));
+        assert!(!has_all(&live(json!([{ "name": "http", "port": "80" }])), &set));
+        assert!(!has_all(&json!({ "spec": { "type": "x" } }), &set));
+    }
+
+    #[test]
+    fn who_else_has_written_is_in_the_notes_of_the_server() {
+        let entry =
+            |manager: &str, fields: Value| json!({ "manager": manager, "fieldsV1": fields });
+        let of =
+            |entries: Vec<Value>| is_of_one(&json!({ "metadata": { "managedFields": entries } }));
+        let helm = || entry("helm", json!({ "f:metadata": { "f:labels": {} }, "f:spec": {} }));
+        let notes = json!({ ".": {}, "f:deployment.kubernetes.io/revision": {} });
+        let controller = entry(
+            "kube-controller-manager",
+            json!({ "f:metadata": { "f:annotations": notes }, "f:status": { "f:replicas": {} } }),
+        );
+        assert!(of(vec![helm()]) && of(vec![controller.clone(), helm()]));
+        let labels = json!({ "f:metadata": { "f:labels": { "f:x": {} } } });
+        for other in [json!({ "f:spec": { "f:selector": {} } }), json!({ "f:data": {} }), labels] {
+            assert!(!of(vec![helm(), entry("kubectl-edit", other.clone())]), "{other}");
+        }
+        let note = json!({ "f:metadata": { "f:annotations": { "f:mine": {} } } });
+        assert!(!of(vec![helm(), entry("kubectl-annotate", note)]));
+        assert!(!of(vec![controller]) && !is_of_one(&json!({ "metadata": {} })), "nobody tells");
     }
 }

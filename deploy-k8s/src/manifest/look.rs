@@ -14,7 +14,7 @@ use tokio::{sync::Semaphore, task::JoinSet};
 
 use super::{
     difference::{Live, Seen, applied},
-    drift::covers,
+    drift::{self, covers},
     kind::{self, Kind},
     mask,
     object::{Key, Object},
@@ -24,8 +24,6 @@ use crate::failure::{self, Effect};
 
 /// Who would own the fields. It never does: nothing of this is kept.
 const FIELD_MANAGER: &str = "deploy-preview";
-/// How many objects of one release are asked for at once.
-const AT_ONCE: usize = 8;
 /// How many are asked for in all.
 const MOST: usize = 500;
 /// How much is told of why the cluster refuses something, in characters.
@@ -38,6 +36,8 @@ const UNTOLD: &str = "in words that are not shown, since they may tell what a Se
 pub(crate) struct Look {
     pub client: Client,
     pub scope: Scope,
+    /// For those who look at objects of the cluster at once.
+    pub places: Arc<Semaphore>,
 }
 
 /// One object, as it was deployed and as it is rendered.
@@ -45,6 +45,16 @@ struct Pair {
     key: Key,
     deployed: Option<Object>,
     rendered: Option<Object>,
+}
+
+impl Pair {
+    /// Whether it is rendered to what was deployed.
+    fn is_unchanged(&self) -> bool {
+        match (&self.deployed, &self.rendered) {
+            (Some(deployed), Some(rendered)) => set(deployed) == set(rendered),
+            _ => false,
+        }
+    }
 }
 
 impl Look {
@@ -61,13 +71,13 @@ impl Look {
         let pairs = pairs(deployed, rendered);
         let objects = || pairs.iter().flat_map(|pair| [&pair.deployed, &pair.rendered]);
         let held = mask::held(objects().flatten().map(|object| (&object.key, &object.value)));
-        let (held, places) = (Arc::new(held), Arc::new(Semaphore::new(AT_ONCE)));
+        let held = Arc::new(held);
         let mut asking = JoinSet::new();
         for (number, pair) in pairs.into_iter().enumerate() {
-            let (look, held, places) = (self.clone(), Arc::clone(&held), Arc::clone(&places));
+            let (look, held) = (self.clone(), Arc::clone(&held));
             asking.spawn(async move {
                 // It is never closed.
-                let _place = places.acquire_owned().await;
+                let _place = look.places.acquire().await;
                 let live = match number < MOST {
                     true => look.live(&pair, &held).await?,
                     false => Live::Unknown(format!("it is one of more than {MOST} objects")),
@@ -92,10 +102,18 @@ impl Look {
             Ok(objects) => objects,
             Err(why) => return Ok(Live::Unknown(told(&why, &pair.key, held))),
         };
-        let (now, after) = tokio::join!(
-            self.get(&objects, &pair.key),
-            self.apply(&objects, pair.rendered.as_ref()),
-        );
+        let (now, after) = match pair.is_unchanged() {
+            true => match self.get(&objects, &pair.key).await {
+                Ok(Some(now)) if pair.rendered.as_ref().is_some_and(|it| is_settled(&now, it)) => {
+                    return Ok(Live::There { now, after: None, again: None, unknown: None });
+                }
+                now => (now, self.apply(&objects, pair.rendered.as_ref()).await),
+            },
+            false => tokio::join!(
+                self.get(&objects, &pair.key),
+                self.apply(&objects, pair.rendered.as_ref()),
+            ),
+        };
         let now = match now {
             Ok(now) => now,
             Err(error) if is_silence(&error) => return Err(error),
@@ -126,11 +144,10 @@ impl Look {
         now: &Value,
         after: Option<&Value>,
     ) -> Result<Option<Value>, BackendError> {
-        let (Some(deployed), Some(rendered)) = (&pair.deployed, &pair.rendered) else {
+        let (Some(deployed), Some(_)) = (&pair.deployed, &pair.rendered) else {
             return Ok(None);
         };
-        let set = |object: &Object| applied(&object.key, &object.value);
-        if set(deployed) == set(rendered) {
+        if pair.is_unchanged() {
             return Ok(after.cloned());
         }
         match covers(now, &set(deployed)) {
@@ -208,6 +225,17 @@ impl Look {
         let after = failure::within(asked, Effect::Asks, &self.scope, &attempted).await?;
         written(&after, &attempted).map(Some)
     }
+}
+
+/// What of an object is applied.
+fn set(object: &Object) -> Value {
+    applied(&object.key, &object.value)
+}
+
+/// Whether it is certain, without asking, that nobody has touched `live` since `object` was applied, which
+/// would change nothing.
+fn is_settled(live: &Value, object: &Object) -> bool {
+    drift::is_of_one(live) && drift::has_all(live, &set(object))
 }
 
 fn written(object: &DynamicObject, attempted: &str) -> Result<Value, BackendError> {
