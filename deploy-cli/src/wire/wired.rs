@@ -321,6 +321,7 @@ pub(super) fn scope(run: &RunId, who: &str) -> Scope {
         who: who.to_owned(),
         stage: Stage::Connect,
         attempt: 1,
+        rolling_back: false,
         deadline: Instant::now() + Duration::from_secs(30),
         cancel: Cancel::new(),
         output: Arc::new(Discard),

@@ -24,6 +24,8 @@ pub struct Scope {
     /// Which attempt this is, from 1. Above 1, the answer to an earlier one may have been lost:
     /// ask before acting (rule 19).
     pub attempt: u32,
+    /// Whether the target goes back: in a run that goes back as a whole, and on the way back of another.
+    pub rolling_back: bool,
     /// When the call must have ended.
     pub deadline: Instant,
     /// The order to give up at once.

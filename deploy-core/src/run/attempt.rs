@@ -46,6 +46,8 @@ pub(super) struct Call<'a> {
     pub(super) stage: Stage,
     /// How long all attempts together may take.
     pub(super) within: Duration,
+    /// Whether the target goes back.
+    pub(super) rolling_back: bool,
     /// Ends the call at once.
     pub(super) kill: &'a Cancel,
     /// Keeps a further attempt from starting.
@@ -77,6 +79,7 @@ where
             who: call.caller.who.clone(),
             stage: call.stage,
             attempt: number,
+            rolling_back: call.rolling_back,
             deadline,
             cancel: call.kill.child(),
             output: Arc::clone(&call.caller.output),

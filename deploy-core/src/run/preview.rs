@@ -44,7 +44,9 @@ pub(super) async fn fill_in(plan: &mut Plan, pipeline: &Pipeline, caller: &Calle
             let (stage, halt) = (Stage::Preflight, &kill);
             let told = |_: u32, _: &BackendError| {};
             let (caller, kill) = (&caller, &kill);
-            let call = Call { caller, stage, within, kill, halt, repeat: true, told: &told };
+            let (rolling_back, repeat) = (false, true);
+            let call =
+                Call { caller, stage, within, rolling_back, kill, halt, repeat, told: &told };
             let answer = ask(&*preview, &change, call).await;
             Some((number, change.target, answer))
         });

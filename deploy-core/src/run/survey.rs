@@ -95,6 +95,7 @@ async fn ask(
         let _ = tx.send(Report::Retried(target.clone(), number, failure));
     };
     let stage = Stage::Connect;
-    let call = Call { caller, stage, within, kill, halt: kill, repeat: true, told: &told };
+    let (rolling_back, halt, repeat) = (false, kill, true);
+    let call = Call { caller, stage, within, rolling_back, kill, halt, repeat, told: &told };
     attempt(call, |scope| async move { transport.live(target, &scope).await }).await
 }

@@ -201,7 +201,8 @@ impl Post {
         let site = &self.site;
         let (caller, kill) = (&site.caller, &site.kill);
         let halt = if leave == Leave::Forward { &site.halt } else { kill };
-        let call = Call { caller, stage, within, kill, halt, repeat, told: &told };
+        let rolling_back = leave == Leave::Back || site.back;
+        let call = Call { caller, stage, within, rolling_back, kill, halt, repeat, told: &told };
         attempt(call, act).await
     }
 
@@ -215,8 +216,16 @@ impl Post {
         let within = self.site.timeouts.connect;
         let caller = &self.site.caller;
         let told = |_: u32, _: &BackendError| {};
-        let call =
-            Call { caller, stage, within, kill: &never, halt: &never, repeat: true, told: &told };
+        let call = Call {
+            caller,
+            stage,
+            within,
+            rolling_back: self.site.back,
+            kill: &never,
+            halt: &never,
+            repeat: true,
+            told: &told,
+        };
         attempt(call, act).await
     }
 

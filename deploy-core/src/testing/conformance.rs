@@ -107,7 +107,7 @@ pub async fn promote_switches_and_may_be_repeated(harness: &dyn Harness) {
         }
     }
     let back = bench.change(Some(&two), Some(&one));
-    bench.promote(&back, 1).await.expect("promote back to what was live");
+    bench.go_back(&back, 1).await.expect("promote back to what was live");
     assert_eq!(harness.served(&bench.target).await, Some(one.id.clone()), "after going back");
 }
 
@@ -134,7 +134,7 @@ pub async fn promote_to_nothing(harness: &dyn Harness) {
     bench.promote(&change, 1).await.expect("promote what was fetched");
     let back = bench.change(Some(&one), None);
     for attempt in 1..=2 {
-        bench.promote(&back, attempt).await.expect("promote to nothing");
+        bench.go_back(&back, attempt).await.expect("promote to nothing");
         assert_eq!(bench.live().await.release(), None, "attempt {attempt}");
         assert_eq!(harness.served(&bench.target).await, None, "in truth");
     }
@@ -244,7 +244,7 @@ pub async fn a_claim_of_a_dead_run_is_taken_over(harness: &dyn Harness) {
     ours.fetch(&change, 1).await;
     let claim = ours.live().await.claim.expect("a claim after the fetch");
     assert_eq!(claim.standing, Standing::Ours, "the claim after it was taken over");
-    let late = dead.promote(&dead.change(Some(&two), Some(&one)), 2).await;
+    let late = dead.go_back(&dead.change(Some(&two), Some(&one)), 2).await;
     let error = late.expect_err("a switch of a run that lost the target");
     assert_eq!(error.kind(), ErrorKind::Claimed, "{error}: {}", error.cause());
     dead.finalize(&Closing::default(), 1).await;
@@ -298,6 +298,7 @@ impl<'a> Bench<'a> {
             who: "conformance".to_owned(),
             stage,
             attempt,
+            rolling_back: false,
             deadline: Instant::now() + Duration::from_secs(120),
             cancel: Cancel::new(),
             output: Arc::new(Discard),
@@ -332,6 +333,15 @@ impl<'a> Bench<'a> {
         if let Err(error) = self.try_fetch(change, attempt).await {
             panic!("fetch: {error}: {}", error.cause());
         }
+    }
+
+    async fn go_back(
+        &self,
+        change: &Change,
+        attempt: u32,
+    ) -> Result<(), crate::backend::BackendError> {
+        let scope = Scope { rolling_back: true, ..self.scope(Stage::Promote, attempt) };
+        self.transport.promote(&self.target, change, &scope).await
     }
 
     async fn promote(

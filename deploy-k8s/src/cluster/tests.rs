@@ -15,6 +15,7 @@ fn scope(patience: Duration) -> Scope {
         who: "ann".into(),
         stage: Stage::Fetch,
         attempt: 1,
+        rolling_back: false,
         deadline: Instant::now() + patience,
         cancel: Cancel::new(),
         output: Arc::new(Discard),

@@ -38,6 +38,7 @@ impl LeaseLock {
             who: holder.who.clone(),
             stage: Stage::Connect,
             attempt: 1,
+            rolling_back: false,
             deadline: Instant::now() + PATIENCE,
             cancel: Cancel::new(),
             output: Arc::new(Discard),

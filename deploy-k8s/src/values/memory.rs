@@ -18,8 +18,8 @@ struct Known {
     serves: Option<String>,
     /// What git had for it before a run changed it, and which.
     before: Option<(RunId, String)>,
-    /// What a run has begun to do with it.
-    begun: Option<(RunId, Change)>,
+    /// The way back that git has still to name, and the run of it.
+    owed: Option<(RunId, Change)>,
     /// The run that has written for it.
     wrote: Option<RunId>,
 }
@@ -47,24 +47,17 @@ impl Memory {
         (of == run).then(|| value.clone())
     }
 
-    /// From now on the target of `change` may serve what `value` names.
-    pub(super) fn begin(&self, change: &Change, run: &RunId, value: &str) {
-        let mut known = self.known();
-        let known = known.entry(change.target.clone()).or_default();
-        known.serves = Some(value.to_owned());
-        known.begun = Some((run.clone(), change.clone()));
+    /// `run` has brought `target` back, and git is still to name what `change` led to; `None` when it does.
+    pub(super) fn owes(&self, target: &Target, run: &RunId, change: Option<Change>) {
+        let owed = change.map(|change| (run.clone(), change));
+        self.known().entry(target.clone()).or_default().owed = owed;
     }
 
-    /// Whether `change` undoes what `run` has begun.
-    pub(super) fn is_back(&self, change: &Change, run: &RunId) -> bool {
+    /// The change by which `run` has brought `target` back, where git is still to name what it led to.
+    pub(super) fn owed(&self, target: &Target, run: &RunId) -> Option<Change> {
         let known = self.known();
-        let begun = known.get(&change.target).and_then(|known| known.begun.as_ref());
-        begun.is_some_and(|(of, begun)| {
-            of == run
-                && change.from != change.to
-                && change.from == begun.to
-                && (change.to == begun.back || change.to == begun.from)
-        })
+        let (of, value) = known.get(target)?.owed.as_ref()?;
+        (of == run).then(|| value.clone())
     }
 
     /// `run` has written for `target`.

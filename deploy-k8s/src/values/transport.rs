@@ -27,8 +27,9 @@ const BACK: &str = "back to";
 /// cluster, or what Hiera has for hosts.
 ///
 /// Git is changed first, and then the target. Where the target was not switched, the value before is put
-/// back, so that git never names a version that does not run. A way back commits the return, and the target
-/// goes back meanwhile, whatever becomes of the commit: the error tells what git may still name. Where
+/// back, so that git never names a version that does not run. A way back ([`Scope::rolling_back`]) commits the
+/// return, and the target goes back meanwhile, whatever becomes of the commit; it is tried again when the
+/// target is closed, which fails where git may still name what does not run. Where
 /// changes are reviewed, a return is pushed for review and told, and not waited for.
 /// Where several targets have one key, it names the new version from the first of them on, and the old one
 /// when the last has gone back.
@@ -105,7 +106,7 @@ impl ValuesTransport {
         };
         let published = self.repository.publish(&wish, &message, scope).await?;
         if let Published::Commit { before, .. } | Published::Pending { before } = published {
-            if self.memory.before(target, &scope.run).is_none() {
+            if *way == FORWARD && self.memory.before(target, &scope.run).is_none() {
                 self.memory.found(target, &scope.run, &before);
             }
             self.memory.wrote(target, &scope.run);
@@ -182,7 +183,8 @@ impl ValuesTransport {
         let from = self.memory.before(target, &scope.run);
         let origin = from.as_deref().filter(|_| change.from.is_none());
         let entry = Entry { target, place, value, from: from.clone(), way: FORWARD, origin };
-        self.memory.begin(change, &scope.run, &entry.value);
+        // It may from now on.
+        self.memory.saw(target, Some(entry.value.clone()));
         if let Err(error) = self.publish(&entry, scope).await {
             self.memory.saw(target, change.from.as_ref().and_then(tag));
             return Err(error);
@@ -212,12 +214,12 @@ impl ValuesTransport {
             .with_hint("set it by hand"))
     }
 
-    /// The way back of this run: the target goes back whatever becomes of git.
+    /// The way back: the target goes back whatever becomes of git.
     async fn go_back(
         &self,
         (target, place): (&Target, &ValuesPlace),
         change: &Change,
-        (scope, attempted): (&Scope, &str),
+        scope: &Scope,
     ) -> Result<(), BackendError> {
         let begun = change.from.as_ref().and_then(tag);
         // Before the others are asked, so that of two that go back at once one is the last.
@@ -225,51 +227,93 @@ impl ValuesTransport {
         let neighbours = self.neighbours(target);
         let is_shared =
             begun.as_ref().is_some_and(|value| self.memory.is_served(&neighbours, value));
-        let remembered = self.memory.before(target, &scope.run);
-        let wanted = match remembered.filter(|_| change.to.is_none()) {
-            _ if is_shared => Ok(None),
-            Some(before) => Ok(Some(before)),
-            None => self.wanted(change, place, scope).await,
-        };
-        let (entry, mut trouble) = match wanted {
-            Ok(Some(value)) => {
-                let from = begun.clone();
-                (Some(Entry { target, place, value, from, way: BACK, origin: None }), None)
-            }
-            Ok(None) if is_shared => (None, None),
-            Ok(None) => return self.without_value(target, change, (scope, attempted)).await,
-            Err(error) => (None, Some(error)),
-        };
-        let publish = async {
-            match &entry {
-                Some(entry) => self.publish(entry, scope).await.err(),
-                None => None,
+        // What is broken is not to run until git has answered, nor to be restarted only then.
+        let patience =
+            &Scope { deadline: scope.deadline.min(Instant::now() + NOTE), ..scope.clone() };
+        let named = async {
+            match is_shared {
+                true => Ok(None),
+                false => self.name_again((target, place), change, patience).await,
             }
         };
-        // What is broken is not to run until git has answered.
-        let (published, promoted) =
-            tokio::join!(publish, self.inner.promote(target, change, scope));
-        trouble = trouble.or(published);
+        let (named, promoted) = tokio::join!(named, self.inner.promote(target, change, scope));
         if let Err(error) = promoted {
-            self.memory.saw(target, begun);
-            return Err(match entry {
-                Some(entry) => self.put_back(&entry, change, error, scope).await,
-                None => error,
+            self.memory.saw(target, begun.clone());
+            return Err(match named {
+                Ok(Some(value)) => {
+                    let entry =
+                        Entry { target, place, value, from: begun, way: BACK, origin: None };
+                    self.put_back(&entry, change, error, scope).await
+                }
+                _ => error,
             });
         }
-        match trouble {
-            None => Ok(()),
-            Some(error) if error.kind() == ErrorKind::Conflict => {
-                let told = format!("{}: left to them, and {target} is back\n", error.cause());
+        match named {
+            Ok(_) => self.memory.owes(target, &scope.run, None),
+            Err(error) => {
+                let told = match error.kind() {
+                    ErrorKind::Conflict => format!("{}: left to them", error.cause()),
+                    _ => format!("git may still name what it ran: {}", error.cause()),
+                };
+                if error.kind() != ErrorKind::Conflict {
+                    self.memory.owes(target, &scope.run, Some(change.clone()));
+                }
+                let told = format!("{target} is back, and {told}\n");
                 scope.output.write(target, scope.stage, Stream::Stderr, told.as_bytes());
-                Ok(())
             }
-            Some(error) => {
-                let hint = format!(
-                    "{target} is back, but git may still name what it ran: look at {} in {}",
+        }
+        Ok(())
+    }
+
+    /// Lets git name again what `target` goes back to; returns what that is, where something was to be
+    /// written.
+    async fn name_again(
+        &self,
+        (target, place): (&Target, &ValuesPlace),
+        change: &Change,
+        scope: &Scope,
+    ) -> Result<Option<String>, BackendError> {
+        let remembered = self.memory.before(target, &scope.run).filter(|_| change.to.is_none());
+        let value = match remembered {
+            Some(before) => Some(before),
+            None => self.wanted(change, place, scope).await?,
+        };
+        let Some(value) = value else {
+            return Err(BackendError::new(ErrorKind::NotFound, format!("write for {target}"))
+                .with_source(format!(
+                    "no commit says what {} in {} was before the first deploy",
                     place.key, place.file
-                );
-                Err(error.with_hint(hint))
+                ))
+                .with_hint("set it by hand"));
+        };
+        let from = change.from.as_ref().and_then(tag);
+        let entry = Entry { target, place, value: value.clone(), from, way: BACK, origin: None };
+        self.publish(&entry, scope).await?;
+        Ok(Some(value))
+    }
+
+    /// Tries once more to have git name what `target` went back to in this run.
+    async fn settle(&self, target: &Target, scope: &Scope) -> Result<(), BackendError> {
+        let Some(change) = self.memory.owed(target, &scope.run) else { return Ok(()) };
+        let left = change.from.as_ref().and_then(tag);
+        if left.is_some_and(|left| self.memory.is_served(&self.neighbours(target), &left)) {
+            return Ok(());
+        }
+        let place = self.place(target)?;
+        let scope = &Scope { deadline: scope.deadline.min(Instant::now() + NOTE), ..scope.clone() };
+        match self.name_again((target, place), &change, scope).await {
+            Err(error) if error.kind() != ErrorKind::Conflict => {
+                let attempted = format!("have git name what {target} went back to");
+                Err(BackendError::new(ErrorKind::Broken, attempted).with_source(format!(
+                    "{target} is back, but git may still name what it ran, at {} in {}: {}",
+                    place.key,
+                    place.file,
+                    error.cause()
+                )))
+            }
+            _ => {
+                self.memory.owes(target, &scope.run, None);
+                Ok(())
             }
         }
     }
@@ -353,7 +397,8 @@ impl Transport for ValuesTransport {
         change: &Change,
         scope: &Scope,
     ) -> Result<(), BackendError> {
-        if let Some(to) = &change.to {
+        // The way back depends on nobody but the target.
+        if let Some(to) = change.to.as_ref().filter(|_| !scope.rolling_back) {
             let place = self.place(target)?;
             if tag(to).is_none() {
                 let attempted = format!("write {to} for {target}");
@@ -380,8 +425,8 @@ impl Transport for ValuesTransport {
         let place = self.place(target)?;
         let name = change.to.as_ref().map_or_else(|| "nothing".into(), ToString::to_string);
         let attempted = format!("promote {name:?} on {target}, and in git");
-        match self.memory.is_back(change, &scope.run) {
-            true => self.go_back((target, place), change, (scope, &attempted)).await,
+        match scope.rolling_back {
+            true => self.go_back((target, place), change, scope).await,
             false => self.go((target, place), change, (scope, &attempted)).await,
         }
     }
@@ -392,7 +437,8 @@ impl Transport for ValuesTransport {
         closing: &Closing,
         scope: &Scope,
     ) -> Result<(), BackendError> {
-        self.inner.finalize(target, closing, scope).await
+        self.inner.finalize(target, closing, scope).await?;
+        self.settle(target, scope).await
     }
 }
 

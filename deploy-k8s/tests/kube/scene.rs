@@ -151,6 +151,7 @@ pub fn scope(run: &str) -> Scope {
         who: "ann".into(),
         stage: Stage::Promote,
         attempt: 1,
+        rolling_back: false,
         deadline: Instant::now() + Duration::from_secs(20),
         cancel: Cancel::new(),
         output: Arc::new(Discard),

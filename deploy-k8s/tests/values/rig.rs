@@ -148,6 +148,7 @@ pub(crate) fn scope(seconds: u64) -> Scope {
         who: "ann".into(),
         stage: Stage::Promote,
         attempt: 1,
+        rolling_back: false,
         deadline: Instant::now() + Duration::from_secs(seconds),
         cancel: Cancel::new(),
         output: Arc::new(Discard),

@@ -7,7 +7,7 @@ use std::sync::{
 
 use async_trait::async_trait;
 use deploy_core::{
-    backend::{ErrorKind, Scope, Transport},
+    backend::{Closing, ErrorKind, Scope, Transport},
     model::{App, Group, GroupName, Release, Target, Version, VersionId},
     plan::{Change, Goal, PlanRequest, Work},
     record::{Clock, Command, RunId, RunInfo, Summary, SystemClock},
@@ -67,14 +67,22 @@ fn subjects(place: &Place) -> Vec<String> {
     log.lines().filter(|line| *line != "somebody's").map(str::to_owned).collect()
 }
 
+fn going_back() -> Scope {
+    Scope { rolling_back: true, ..scope(60) }
+}
+
 async fn deploy(n: u8, fleet: &Fleet, values: &Arc<ValuesTransport>) -> Summary {
+    run(n, Goal::Deploy(version(n)), fleet, values).await
+}
+
+async fn run(n: u8, goal: Goal, fleet: &Fleet, values: &Arc<ValuesTransport>) -> Summary {
     let backend = Backend { transport: Arc::clone(values) as _, ..fleet.backend() };
     let group = |name: &str| Group::new(GroupName::new(name).unwrap(), vec![target(name)]);
     let groups = vec![group("eqiad"), group("codfw")];
-    let goal = Goal::Deploy(version(n));
+    let command = if goal.is_back() { Command::Rollback } else { Command::Deploy };
     let request = PlanRequest::new(App::new("mathoid").unwrap(), goal, groups);
     let run = RunId::at(SystemClock.now(), u16::from(n));
-    let info = RunInfo::new(run, request.app.clone(), Command::Deploy, "ann");
+    let info = RunInfo::new(run, request.app.clone(), command, "ann");
     Pipeline::new(backend).run(&request, Begin::new(info)).await
 }
 
@@ -199,7 +207,7 @@ async fn a_first_deploy_goes_back_to_what_git_had_even_after_a_crash() {
     values.fetch(&eqiad, &first, &scope(60)).await.unwrap();
     values.promote(&eqiad, &first, &scope(60)).await.unwrap();
     assert_eq!(place.value_in(FILE), "v1");
-    values.promote(&eqiad, &back, &scope(60)).await.unwrap();
+    values.promote(&eqiad, &back, &going_back()).await.unwrap();
     assert_eq!((place.value_in(FILE).as_str(), fleet.host(&eqiad).serves()), ("none-yet", None));
 
     values.promote(&eqiad, &first, &scope(60)).await.unwrap();
@@ -209,7 +217,7 @@ async fn a_first_deploy_goes_back_to_what_git_had_even_after_a_crash() {
     std::fs::remove_dir_all(place.path("cache.git")).unwrap();
     let values = transport(&place, &fleet, Publish::Push, &[("eqiad", FILE)]);
     for _ in 0..2 {
-        values.promote(&eqiad, &back, &scope(60)).await.unwrap();
+        values.promote(&eqiad, &back, &going_back()).await.unwrap();
         assert_eq!(place.value_in(FILE), "none-yet");
     }
 }
@@ -238,7 +246,7 @@ async fn of_hosts_with_one_key_the_last_one_back_brings_git_back() {
     let [one, two] = ["web-1", "web-2"].map(target);
     let back = |name| change(name, release(2), release(1));
     let (first, second) = (back("web-1"), back("web-2"));
-    let (here, there) = (scope(60), scope(60));
+    let (here, there) = (going_back(), going_back());
     let (a, b) =
         tokio::join!(values.promote(&one, &first, &here), values.promote(&two, &second, &there));
     a.unwrap();
@@ -256,12 +264,17 @@ async fn a_target_goes_back_though_git_cannot_be_reached() {
     values.promote(&eqiad, &forward, &scope(60)).await.unwrap();
     std::fs::rename(place.remote(), place.path("gone.git")).unwrap();
     let back = forward.inverse();
-    let error = values.promote(&eqiad, &back, &scope(60)).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Unreachable);
-    assert!(error.hint().unwrap().contains("eqiad is back"), "{:?}", error.hint());
+    let seen = Arc::new(Seen::default());
+    let scope = Scope { output: Arc::clone(&seen) as _, ..going_back() };
+    values.promote(&eqiad, &back, &scope).await.unwrap();
     assert_eq!(fleet.host(&eqiad).serves(), Some("id1"));
+    assert!(seen.text().contains("eqiad is back, and git may still name"), "{}", seen.text());
+    // Its end is not called good before git has it.
+    let closing = Closing { good: None, back: None };
+    let error = values.finalize(&eqiad, &closing, &scope).await.unwrap_err();
+    assert!(error.cause().contains("git may still name what it ran"), "{}", error.cause());
     std::fs::rename(place.path("gone.git"), place.remote()).unwrap();
-    values.promote(&eqiad, &back, &scope(60)).await.unwrap();
+    values.finalize(&eqiad, &closing, &scope).await.unwrap();
     assert_eq!(place.value_in(FILE), "v1");
 }
 
@@ -282,12 +295,70 @@ async fn a_way_back_does_not_wait_for_a_reviewer() {
     // Nobody is there to review.
     place.hook("post-receive", "exit 0");
     let seen = Arc::new(Seen::default());
-    let scope = Scope { output: Arc::clone(&seen) as _, ..scope(600) };
+    let scope = Scope { output: Arc::clone(&seen) as _, rolling_back: true, ..scope(600) };
     values.promote(&eqiad, &forward.inverse(), &scope).await.unwrap();
     assert_eq!((fleet.host(&eqiad).serves(), place.value_in(FILE).as_str()), (Some("id1"), "v2"));
     let told = seen.text();
     assert!(told.contains("mathoid: eqiad back to v1 (I"), "{told}");
     assert!(told.contains("submit it: master still has \"v2\""), "{told}");
+}
+
+/// A transport as another process has it.
+fn another(place: &Place, fleet: &Fleet, publish: Publish) -> Arc<ValuesTransport> {
+    let _ = std::fs::remove_dir_all(place.path("cache.git"));
+    transport(place, fleet, publish, &[("eqiad", FILE), ("codfw", OTHER)])
+}
+
+async fn deployed_twice() -> (Place, Fleet) {
+    let (place, fleet, values) = scene(Publish::Push);
+    for n in [1, 2] {
+        let done = deploy(n, &fleet, &values).await;
+        assert_eq!(done.exit.map(|exit| exit.code()), Some(0), "{done:#?}");
+    }
+    (place, fleet)
+}
+
+#[tokio::test]
+async fn a_rollback_is_a_way_back_in_git_too() {
+    let (place, fleet) = deployed_twice().await;
+    let values = another(&place, &fleet, Publish::Push);
+    let done = run(3, Goal::RollBack, &fleet, &values).await;
+    assert_eq!(done.exit.map(|exit| exit.code()), Some(0), "{done:#?}");
+    let mut subjects = subjects(&place);
+    subjects[..2].sort();
+    assert_eq!(subjects[..2], ["mathoid: codfw back to v1", "mathoid: eqiad back to v1"]);
+    assert_eq!((place.value_in(FILE), place.value_in(OTHER)), ("v1".into(), "v1".into()));
+}
+
+#[tokio::test]
+async fn a_rollback_does_not_need_git() {
+    let (place, fleet) = deployed_twice().await;
+    std::fs::rename(place.remote(), place.path("gone.git")).unwrap();
+    let values = another(&place, &fleet, Publish::Push);
+    let done = run(3, Goal::RollBack, &fleet, &values).await;
+    // What is left to do is told, and all is back, and was checked.
+    assert_eq!(done.exit.map(|exit| exit.code()), Some(4), "{done:#?}");
+    for name in ["eqiad", "codfw"].map(target) {
+        assert_eq!(fleet.host(&name).serves(), Some("id1"));
+        assert_eq!(fleet.count(&name, Deed::Check), 3, "{name}");
+    }
+    let told = format!("{done:?}");
+    assert!(told.contains("git may still name what it ran"), "{told}");
+}
+
+#[tokio::test]
+async fn a_rollback_does_not_wait_for_a_reviewer() {
+    let (place, fleet) = deployed_twice().await;
+    // Nobody is there to review.
+    let values = another(&place, &fleet, Publish::Review("refs/for/master".into()));
+    let done = run(3, Goal::RollBack, &fleet, &values).await;
+    assert_eq!(done.exit.map(|exit| exit.code()), Some(0), "{done:#?}");
+    for name in ["eqiad", "codfw"].map(target) {
+        assert_eq!(fleet.host(&name).serves(), Some("id1"));
+    }
+    assert_eq!((place.value_in(FILE), place.value_in(OTHER)), ("v2".into(), "v2".into()));
+    let sent = git(&place.remote(), &["log", "-1", "--format=%s", "refs/for/master"]);
+    assert!(sent.contains(" back to v1"), "{sent}");
 }
 
 struct InGit {

@@ -27,6 +27,7 @@ pub fn scope(stage: Stage, attempt: u32) -> Scope {
         who: "ann@desk".to_owned(),
         stage,
         attempt,
+        rolling_back: false,
         deadline: tokio::time::Instant::now() + Duration::from_secs(60),
         cancel: Cancel::new(),
         output: Arc::new(Discard),

@@ -144,6 +144,7 @@ pub fn scope(run: &str) -> Scope {
         who: "ann@desk".into(),
         stage: Stage::Fetch,
         attempt: 1,
+        rolling_back: false,
         deadline: tokio::time::Instant::now() + Duration::from_secs(120),
         cancel: Cancel::new(),
         output: Arc::new(Discard),

@@ -237,6 +237,7 @@ pub fn scope_of(time: Duration) -> Scope {
         who: "ann@desk".to_owned(),
         stage: Stage::Check,
         attempt: 1,
+        rolling_back: false,
         deadline: tokio::time::Instant::now() + time,
         cancel: Cancel::new(),
         output: Arc::new(Discard),

@@ -170,8 +170,8 @@ impl Post {
         self.stage(part, leave, false, work).await.map_err(|trouble| {
             if let Trouble::Failed(failure) = &trouble {
                 let what = match &closing.good {
-                    Some(_) => "not marked good; the next run confirms it first",
-                    None => "its claim was not given up",
+                    Some(_) => "perhaps not marked good; the next run then confirms it first",
+                    None => "its claim was perhaps not given up",
                 };
                 let message = format!("{what}: {}", failure.cause);
                 self.report(Report::Warning { at: self.at, message });
