@@ -27,6 +27,9 @@ pub(super) fn checks(loaded: &Loaded, hosts: &Hosts) -> Result<Vec<OwnedCheck>, 
         .collect()
 }
 
+/// What the check is called that clusters have where the configuration says nothing of it.
+const ROLLOUT: &str = "rollout";
+
 /// What clusters are checked for, in order: first of all, unless it stands elsewhere, that they have come
 /// to run the version, by `rollout`.
 pub(super) fn cluster_checks(
@@ -44,9 +47,20 @@ pub(super) fn cluster_checks(
         };
         checks.push(OwnedCheck { policy: policy(it.section), checker });
     }
-    if loaded.config.check.iter().all(|check| check.rollout.is_none()) {
-        let mut policy = CheckPolicy::new("rollout");
+    // Each group of clusters that no check of the configuration asks has its own.
+    let groups = loaded.config.group.iter().filter(|group| !group.clusters.is_empty());
+    let asked = |name: &GroupName| {
+        let mut rollouts = loaded.config.check.iter().filter(|check| check.rollout.is_some());
+        rollouts.any(|check| check.group.as_ref().is_none_or(|only| only == name))
+    };
+    let (asked, open): (Vec<_>, Vec<_>) =
+        groups.map(|group| &group.name).partition(|name| asked(name));
+    let all_open = asked.is_empty();
+    for name in open.into_iter().take(if all_open { 1 } else { usize::MAX }) {
+        let title = if all_open { ROLLOUT.to_owned() } else { format!("{ROLLOUT} of {name}") };
+        let mut policy = CheckPolicy::new(title);
         policy.timeout = ROLLOUT_TIMEOUT;
+        policy.group = (!all_open).then(|| name.clone());
         checks.insert(0, OwnedCheck { policy, checker: Arc::clone(rollout) });
     }
     Ok(checks)
@@ -103,8 +117,10 @@ fn policy(section: &CheckSection) -> CheckPolicy {
     policy.stage = section.stage.into();
     policy.group.clone_from(&section.group);
     policy.retries = section.retries;
-    if let Some(span) = section.timeout {
-        policy.timeout = span.0;
+    match section.timeout {
+        Some(span) => policy.timeout = span.0,
+        None if section.rollout.is_some() => policy.timeout = ROLLOUT_TIMEOUT,
+        None => {}
     }
     if let Some(span) = section.interval {
         policy.interval = span.0;

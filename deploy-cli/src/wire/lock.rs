@@ -7,7 +7,7 @@ use deploy_core::{
     backend::{Acquired, BackendError, Holder, Lock, LockGuard, Scope},
     record::RunId,
 };
-use deploy_k8s::Lease;
+use deploy_k8s::{Lease, Tenant};
 use deploy_ssh::RunProcess;
 
 use super::{over_k8s, wired::scope};
@@ -73,15 +73,22 @@ impl ProjectLock {
     /// # Errors
     /// Where the file cannot be written, or the cluster not asked.
     pub async fn free(&self) -> Result<Freed, BackendError> {
+        // Nothing is freed of what a run holds that lives.
+        let scope = self.scope();
+        let tenant = match &self.lease {
+            Some(lease) => lease.holder(&scope).await?,
+            None => None,
+        };
+        let lives = |tenant: &Tenant| tenant.holder.run.is_some() && !tenant.is_dead;
+        if let Some(tenant) = tenant.as_ref().filter(|tenant| lives(tenant)) {
+            return Ok(Freed::Alive(tenant.holder.clone()));
+        }
         let freed = self.file.free()?;
-        let (Some(lease), Freed::Removed(_) | Freed::Nobody) = (&self.lease, &freed) else {
+        let (Some(lease), Some(tenant), Freed::Removed(_) | Freed::Nobody) =
+            (&self.lease, tenant, &freed)
+        else {
             return Ok(freed);
         };
-        let scope = self.scope();
-        let Some(tenant) = lease.holder(&scope).await? else { return Ok(freed) };
-        if tenant.holder.run.is_some() && !tenant.is_dead {
-            return Ok(Freed::Alive(tenant.holder));
-        }
         if let Some(claim) = lease.claim(&scope).await? {
             lease.free(&claim, &scope).await?;
         }

@@ -1,6 +1,6 @@
 //! From the configuration to clusters.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use deploy_core::{
     backend::{Checker, Examiner, Operator, Preview, Transport},
@@ -189,7 +189,10 @@ fn helm(
             let at = ["helm", "values", &at.to_string()];
             values.push(loaded.directory().join(phrase::filled(loaded, &at, file, &names)?));
         }
-        values.extend(of.values.iter().map(|file| loaded.directory().join(file)));
+        for (at, file) in of.values.iter().enumerate() {
+            let at = ["cluster", target.as_str(), "values", &at.to_string()];
+            values.push(loaded.directory().join(phrase::filled(loaded, &at, file, &names)?));
+        }
         let chart = match &section.helmfile {
             Some(file) => {
                 let environment = section.environment.as_deref().unwrap_or("{{ cluster }}");
@@ -202,6 +205,11 @@ fn helm(
             None => {
                 let chart = section.chart.clone().unwrap_or_default();
                 let beside = loaded.directory().join(&chart);
+                // A directory of that name where one happens to stand is not meant.
+                if !beside.exists() && Path::new(&chart).exists() {
+                    let problem = format!("there is no {chart} beside the configuration");
+                    return Err(refuse("chart", &problem));
+                }
                 let chart = if beside.exists() { beside.display().to_string() } else { chart };
                 Chart::load(chart, section.version.clone(), values, key.clone())
                     .map_err(|error| refuse("chart", &error))?
@@ -227,7 +235,10 @@ fn helm(
         transport = transport.pinned_by(Arc::new(tags));
     }
     if let Some(program) = &section.program {
-        transport = transport.program(loaded.directory().join(program));
+        // A plain name is found in the PATH.
+        let is_name = program.components().count() == 1;
+        let beside = || loaded.directory().join(program);
+        transport = transport.program(if is_name { program.clone() } else { beside() });
     }
     Ok((Served::Helm(Arc::new(transport)), rollout, operator))
 }

@@ -16,4 +16,5 @@ mod ran;
 mod running;
 mod stage;
 mod unreachable;
+mod upgrades;
 mod workload;

@@ -10,7 +10,7 @@ use std::{
 };
 
 use nix::{
-    sys::signal::{Signal, kill},
+    sys::signal::{Signal, kill, killpg},
     unistd::Pid,
 };
 use tempfile::NamedTempFile;
@@ -41,6 +41,11 @@ impl Running {
     /// Sends a signal to it, and to nothing that it has started.
     pub fn signal(&self, signal: Signal) {
         kill(Pid::from_raw(self.child.id().try_into().unwrap()), signal).unwrap();
+    }
+
+    /// What a terminal sends at Ctrl-C: to it, and to whatever shares its group.
+    pub fn ctrl_c(&self) {
+        killpg(Pid::from_raw(self.child.id().try_into().unwrap()), Signal::SIGINT).unwrap();
     }
 
     /// Waits until `seen`, while it is at work.

@@ -2,7 +2,7 @@
 
 use xtask::PodLook;
 
-use super::stage::{APP, Stage};
+use super::stage::Stage;
 
 const GROUPS: &str = r#"
 [workload]
@@ -60,5 +60,4 @@ fn a_tag_comes_to_every_cluster_and_a_broken_one_goes_back_from_all() {
     doctor.says("the registry answers; the newest version is v1.2.0");
     stage.deploy_cli(&["run", "--", "true"]).exits(1).says("clusters");
     stage.deploy_cli(&["deploy", "v9.9.9", "--yes"]).exits(1).says("no tag");
-    assert_eq!(stage.runs("staging").split(':').next(), stage.image().split(':').next(), "{APP}");
 }

@@ -70,9 +70,15 @@ async fn take_lock(
     let lock = wire::lock(project, run.clone())?;
     let mut told = None;
     loop {
-        let other = match lock.acquire(&holder).await? {
-            Acquired::Yes(guard) => return Ok(guard),
-            Acquired::HeldBy(other) => other,
+        let other = match lock.acquire(&holder).await {
+            Ok(Acquired::Yes(guard)) => return Ok(guard),
+            Ok(Acquired::HeldBy(other)) => other,
+            // Who waits for hours waits for a cluster that is away for a moment, too.
+            Err(error) if told.is_some() && error.kind().is_transient() => {
+                tokio::time::sleep(Duration::from_millis(500)).await;
+                continue;
+            }
+            Err(error) => return Err(error.into()),
         };
         if !wish.wait {
             let options = &project.options;

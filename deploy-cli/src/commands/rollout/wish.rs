@@ -115,6 +115,7 @@ pub(in crate::commands) async fn request(
     };
     match &goal {
         Goal::Deploy(version) => {
+            refuse_modified_chart(project, wish).await?;
             wired.admit(version).await?;
             wired.render(version, &groups).await?;
         }
@@ -129,6 +130,25 @@ pub(in crate::commands) async fn request(
     }
     let request = wire::request(&project.loaded, goal, groups, batch);
     Ok(PlanRequest { redeploy, ..request })
+}
+
+/// With a chart, the checkout decides what is served too: its modified files are refused as those of a version
+/// of the repository are (rule 8).
+async fn refuse_modified_chart(project: &Project, wish: &Wish) -> Result<(), CommandError> {
+    let config = &project.loaded.config;
+    if config.helm.is_none() || wish.allow_dirty || wire::is_of_repository(&project.loaded) {
+        return Ok(());
+    }
+    let modified = wire::git_source(project, false).modified().await?;
+    let Some(first) = modified.first() else { return Ok(()) };
+    let more = match modified.len() - 1 {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let problem = format!("tracked files are modified: {first:?}{more}");
+    Err(CommandError::refused(problem).hint(
+        "commit or undo them, or pass --allow-dirty: the chart and its values are deployed as they lie here",
+    ))
 }
 
 /// Whether `name` is that of a version that `adopt` found, and that only hosts have.

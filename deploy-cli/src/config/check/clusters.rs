@@ -1,12 +1,17 @@
 //! What types cannot say of clusters: which tables go together, and names that lead somewhere.
 
+use std::collections::BTreeMap;
+
 use deploy_core::model::Target;
 use deploy_k8s::{Identity, ImageName, ValueKey, WorkloadName};
 
 use super::{told, told_at};
-use crate::config::{
-    CheckSection, Config, GroupSection,
-    error::{Told, suggest},
+use crate::{
+    config::{
+        CheckSection, CheckStage, Config, GroupSection,
+        error::{Told, suggest},
+    },
+    hosts,
 };
 
 /// Refuses clusters that could not be found, and what is missing to deploy to them.
@@ -26,6 +31,7 @@ pub(super) fn check(config: &Config) -> Result<(), Told> {
     for (index, group) in config.group.iter().enumerate() {
         check_group(config, index, group)?;
     }
+    check_apart(config)?;
     let has_clusters = config.group.iter().any(|group| !group.clusters.is_empty());
     if has_clusters {
         check_served(config)?;
@@ -55,6 +61,38 @@ fn check_group(config: &Config, index: usize, group: &GroupSection) -> Result<()
         if group.clusters[..position].contains(name) {
             let problem = format!("{name} is named twice in group {}", group.name);
             return Err(told(at, problem));
+        }
+    }
+    Ok(())
+}
+
+/// Refuses two names for one place: the second would be proven by the first, and two runs of helm would meet.
+fn check_apart(config: &Config) -> Result<(), Told> {
+    let namespace = match (&config.helm, &config.workload) {
+        (Some(helm), _) => helm.namespace.as_deref(),
+        (None, workload) => workload.as_ref().and_then(|workload| workload.namespace.as_deref()),
+    };
+    let release = config.helm.as_ref().and_then(|helm| helm.release.as_deref());
+    let mut places = BTreeMap::new();
+    for name in config.group.iter().flat_map(|group| &group.clusters) {
+        let Some(cluster) = config.cluster.get(name) else { continue };
+        let place = (
+            cluster.identity.to_ascii_lowercase(),
+            cluster.namespace.as_deref().or(namespace),
+            cluster.release.as_deref().or(release),
+        );
+        let first = places.entry(place).or_insert(name);
+        if *first != name {
+            let problem =
+                format!("is the same place as [cluster.{first}]: cluster and namespace are");
+            return Err(told(["cluster", name.as_str()], problem));
+        }
+        let is_host = |host: &String| {
+            hosts::expand(host).is_ok_and(|all| all.iter().any(|target| target.as_str() == name))
+        };
+        if config.group.iter().flat_map(|group| &group.hosts).any(is_host) {
+            let problem = "is called like a host: one of them needs another name";
+            return Err(told(["cluster", name.as_str()], problem));
         }
     }
     Ok(())
@@ -161,6 +199,7 @@ pub(super) fn check_kind(
     index: usize,
     (check, kind): (&CheckSection, &'static str),
 ) -> Result<(), Told> {
+    let has_any_clusters = config.group.iter().any(|group| !group.clusters.is_empty());
     let meant = |group: &&GroupSection| match &check.group {
         Some(name) => group.name == *name,
         None => true,
@@ -180,6 +219,19 @@ pub(super) fn check_kind(
         "rollout" if check.rollout == Some(false) => {
             let problem = "is always asked of clusters; this table says how: give `rollout = true`";
             Err(told_at("check", index, kind, problem))
+        }
+        "rollout" if check.stage != CheckStage::Check => {
+            let problem = "a rollout is watched after the switch: it goes with \"check\" only";
+            Err(told_at("check", index, "stage", problem))
+        }
+        _ if kind != "rollout" && has_any_clusters && check.name == "rollout" => {
+            let problem = "is what the check is called that clusters always have";
+            Err(told_at("check", index, "name", problem))
+        }
+        "http" if has_hosts && has_clusters => {
+            let problem = "hosts are asked themselves, and clusters from the deployer's machine: give \
+                           `group`, and make it two checks";
+            Err(told_at("check", index, "http", problem))
         }
         "http" if !has_hosts && check.from == Some(crate::config::CheckFrom::Host) => Err(told_at(
             "check",
