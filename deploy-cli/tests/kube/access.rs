@@ -127,10 +127,12 @@ fn whoever_may_not_is_told_what_and_nothing_is_touched() {
     // A context that leads to the other cluster.
     let [eqiad, codfw] = ["eqiad", "codfw"].map(|name| identity(stage.cluster(name)));
     stage.reconfigure(&codfw, "uid:00000000-0000-0000-0000-000000000000");
-    let ran = refused().says(&format!("leads to {codfw}"));
+    let told = "and the target is uid:00000000-0000-0000-0000-000000000000";
+    let ran = refused().says(&format!("leads to {codfw}")).says(told);
     ran.says("the target is uid:00000000-0000-0000-0000-000000000000").says("correct the context");
     stage.reconfigure("uid:00000000-0000-0000-0000-000000000000", &eqiad);
-    refused().says(&format!("leads to {codfw}, and the target is {eqiad}"));
+    // Two names for one cluster are told before anybody is asked.
+    refused().says("is the same place as [cluster.");
     let section = format!("identity = \"{eqiad}\"\n\n[workload]");
     stage.reconfigure(&section, &section.replace(&eqiad, &codfw));
 

@@ -59,16 +59,23 @@ fn hook(stage: &Stage, is_there: bool) {
     if is_there { fs::write(file, HOOK).unwrap() } else { fs::remove_file(file).unwrap() }
 }
 
-/// The states of the release's revisions, in no order.
-fn states(stage: &Stage) -> Vec<String> {
+/// The states of the release's revisions, oldest first.
+fn states(stage: &Stage) -> Vec<(u32, String)> {
     let path = format!("/api/v1/namespaces/{APP}/secrets?labelSelector=owner%3Dhelm");
     let list = stage.cluster("eqiad").get(&path).unwrap();
-    let items = list["items"].as_array().unwrap().iter();
-    items.map(|item| item["metadata"]["labels"]["status"].as_str().unwrap().to_owned()).collect()
+    let labels = list["items"].as_array().unwrap().iter().map(|item| &item["metadata"]["labels"]);
+    let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+    let state = |labels: &serde_json::Value| {
+        (text(&labels["version"]).parse().unwrap(), text(&labels["status"]))
+    };
+    let mut states: Vec<(u32, String)> = labels.map(state).collect();
+    states.sort();
+    states
 }
 
+/// Whether an operation is begun and has not ended; those before it are history.
 fn is_pending(stage: &Stage) -> bool {
-    states(stage).iter().any(|state| state.starts_with("pending"))
+    states(stage).last().is_some_and(|(_, state)| state.starts_with("pending"))
 }
 
 /// A deploy whose `helm upgrade` has begun and does not get on.
