@@ -48,7 +48,7 @@ pub use prometheus::{PrometheusCheck, PrometheusOptions, Threshold, ThresholdErr
 pub use registry::{ImageName, ImageNameError, RegistrySource};
 pub use rollout::RolloutCheck;
 pub use values::{
-    Edit, EditError, Publish, Published, ValueKey, ValueKeyError, ValuesOptions, ValuesPlace,
-    ValuesRepository, ValuesTransport, Wish,
+    Edit, EditError, Publish, Published, ValueKey, ValueKeyError, ValuesMemory, ValuesOptions,
+    ValuesPlace, ValuesRepository, ValuesTransport, Wish,
 };
 pub use workload::WorkloadTransport;

@@ -16,6 +16,7 @@ pub use edit::{Edit, EditError};
 pub use entry::ValuesPlace;
 pub(crate) use key::Step;
 pub use key::{ValueKey, ValueKeyError};
+pub use memory::ValuesMemory;
 pub use options::{Publish, Published, ValuesOptions, Wish};
 pub use repository::ValuesRepository;
 pub use transport::ValuesTransport;

@@ -61,6 +61,7 @@ impl OverK8s {
         context: &Context,
         project: &Project,
         (sessions, process): (&Sessions, &RunProcess),
+        values: Option<&values::Values>,
     ) -> Result<Self, CommandError> {
         let loaded = &project.loaded;
         let clusters = clusters(loaded)?;
@@ -73,7 +74,7 @@ impl OverK8s {
         };
         let built = built(project)?;
         let (mut transport, mut preview, mut rollout) =
-            (values::around(served.transport(), project)?, served.preview(), rollout);
+            (values::around(served.transport(), values), served.preview(), rollout);
         if let Some(Built { images, .. }) = &built {
             transport = images.transport(transport);
             preview = images.preview(preview);

@@ -39,6 +39,7 @@ impl OverSsh {
         context: &Context,
         project: &Project,
         (sessions, process): (&Sessions, RunProcess),
+        values: Option<&values::Values>,
     ) -> Result<Self, CommandError> {
         let config = &project.loaded.config;
         let layout = layout(&project.loaded)?;
@@ -57,7 +58,7 @@ impl OverSsh {
         let (transport, unrendered) = templates::rendering(&project.loaded, transport)?;
         let transport = Arc::new(transport);
         let backend = Backend {
-            transport: values::around(Arc::clone(&transport) as Arc<_>, project)?,
+            transport: values::around(Arc::clone(&transport) as Arc<_>, values),
             restarters: health::restarters(&project.loaded, &hosts)?,
             checks: super::checks::checks(&project.loaded, &hosts)?,
             steps: health::steps(&project.loaded, &hosts),

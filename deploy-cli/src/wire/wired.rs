@@ -14,6 +14,7 @@ use tokio::{task::JoinSet, time::Instant};
 
 use super::{
     completion::SuccessTag, git_source, lenient_source, over_k8s::OverK8s, over_ssh::OverSsh,
+    values::Values,
 };
 use crate::{
     config::Loaded,
@@ -51,13 +52,15 @@ pub fn pipeline(
         .map_err(|error| CommandError::because("learn who this process is", error))?;
     let sessions = super::over_ssh::sessions(loaded);
     let of_clusters = groups_of_clusters(loaded);
+    let values = Values::new(project)?;
     let mut hosts = None;
     if of_clusters.len() < loaded.config.group.len() {
-        hosts = Some(OverSsh::new(context, project, (&sessions, process.clone()))?);
+        hosts =
+            Some(OverSsh::new(context, project, (&sessions, process.clone()), values.as_ref())?);
     }
     let mut clusters = None;
     if !of_clusters.is_empty() {
-        clusters = Some(OverK8s::new(context, project, (&sessions, &process))?);
+        clusters = Some(OverK8s::new(context, project, (&sessions, &process), values.as_ref())?);
     }
     let backends = (hosts.as_ref().map(|it| &it.backend), clusters.as_ref().map(|it| &it.backend));
     let pipeline = match backends {

@@ -1,4 +1,4 @@
-//! What one process knows of the targets whose values it changes.
+//! What is remembered of targets between calls.
 
 use std::{
     collections::BTreeMap,
@@ -7,9 +7,9 @@ use std::{
 
 use deploy_core::{model::Target, plan::Change, record::RunId};
 
-/// What is known of each target.
+/// What one process knows of the targets whose values it changes: what each serves, and what git had.
 #[derive(Debug, Default)]
-pub(super) struct Memory(Mutex<BTreeMap<Target, Known>>);
+pub struct ValuesMemory(Mutex<BTreeMap<Target, Known>>);
 
 /// What is known of one target.
 #[derive(Debug, Default)]
@@ -24,7 +24,7 @@ struct Known {
     wrote: Option<RunId>,
 }
 
-impl Memory {
+impl ValuesMemory {
     fn known(&self) -> MutexGuard<'_, BTreeMap<Target, Known>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

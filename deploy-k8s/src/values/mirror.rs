@@ -1,13 +1,14 @@
 //! The branch as it was fetched, and commits on top of it.
 
 use std::{
-    fs::{self, File, OpenOptions, Permissions, TryLockError},
+    fs::{self, DirBuilder, File, OpenOptions, TryLockError},
     io::{self, Write},
-    os::unix::fs::{OpenOptionsExt, PermissionsExt},
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
     time::Duration,
 };
 
 use deploy_core::backend::{BackendError, ErrorKind, Scope};
+use nix::{fcntl::OFlag, unistd::geteuid};
 use tokio::{
     sync::{Mutex, MutexGuard},
     time::Instant,
@@ -107,9 +108,23 @@ impl Mirror {
         Ok(turn)
     }
 
+    /// Makes the cache, which nobody else may write to: git runs what its configuration says.
     fn open(&self) -> io::Result<File> {
-        fs::create_dir_all(self.git.dir())?;
-        OpenOptions::new().create(true).truncate(false).write(true).open(self.git.dir().join(LOCK))
+        let dir = self.git.dir();
+        if let Some(parent) = dir.parent() {
+            fs::create_dir_all(parent)?;
+        }
+        match DirBuilder::new().mode(0o700).create(dir) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            made => made?,
+        }
+        let found = fs::symlink_metadata(dir)?;
+        if !found.is_dir() || found.uid() != geteuid().as_raw() {
+            return Err(io::Error::other("it is no directory of ours: take it away"));
+        }
+        let mut options = OpenOptions::new();
+        options.create(true).truncate(false).write(true).mode(0o600);
+        options.custom_flags(OFlag::O_NOFOLLOW.bits()).open(dir.join(LOCK))
     }
 
     fn unusable(&self, attempted: &str, error: &io::Error) -> BackendError {
@@ -120,11 +135,23 @@ impl Mirror {
     /// Writes what gives access where only we read it: not into arguments, nor the environment.
     fn store(&self) -> io::Result<()> {
         let Some(line) = self.remote.stored() else { return Ok(()) };
-        let path = self.git.dir().join(STORE);
-        let mut file =
-            OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&path)?;
-        file.set_permissions(Permissions::from_mode(0o600))?;
-        writeln!(file, "{line}")
+        self.forget();
+        // What is new is no link.
+        let mut options = OpenOptions::new();
+        options.create_new(true).write(true).mode(0o600);
+        writeln!(options.open(self.git.dir().join(STORE))?, "{line}")
+    }
+
+    /// Takes away what gives access.
+    fn forget(&self) {
+        // Usually there is none.
+        let _ = fs::remove_file(self.git.dir().join(STORE));
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.mirror.forget();
     }
 }
 

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::{
     Published, ValuesPlace, ValuesRepository, Wish,
     entry::{Entry, mark, origin_in, tag},
-    memory::Memory,
+    memory::ValuesMemory,
 };
 
 /// How long `live` waits for git, which only adds a note.
@@ -40,7 +40,7 @@ pub struct ValuesTransport {
     places: BTreeMap<Target, ValuesPlace>,
     app: Option<String>,
     reason: Option<String>,
-    memory: Memory,
+    memory: Arc<ValuesMemory>,
 }
 
 impl ValuesTransport {
@@ -50,7 +50,7 @@ impl ValuesTransport {
         repository: Arc<ValuesRepository>,
         places: BTreeMap<Target, ValuesPlace>,
     ) -> Self {
-        let memory = Memory::default();
+        let memory = Arc::default();
         Self { inner, repository, places, app: None, reason: None, memory }
     }
 
@@ -58,6 +58,14 @@ impl ValuesTransport {
     #[must_use]
     pub fn app(mut self, name: impl Into<String>) -> Self {
         self.app = Some(name.into());
+        self
+    }
+
+    /// Knows what the transports around others have seen and done that `memory` is of too: where a target
+    /// of theirs has a key in common with one of this, none takes back what another still serves.
+    #[must_use]
+    pub fn sharing(mut self, memory: Arc<ValuesMemory>) -> Self {
+        self.memory = memory;
         self
     }
 

@@ -1,5 +1,11 @@
 //! Answers that are lost, and what must not be told with an error.
 
+use std::{
+    fs,
+    os::unix::fs::{PermissionsExt, symlink},
+    path::Path,
+};
+
 use deploy_core::backend::ErrorKind;
 use deploy_k8s::{Publish, Published};
 
@@ -44,4 +50,37 @@ async fn what_gives_access_is_sent_and_never_shown() {
     let told = format!("{error:?} {values:?}");
     assert!(told.contains("127.0.0.1") && !told.contains("t0k3n"), "{told}");
     assert!(!told.contains("ann:"), "{told}");
+    let cache = place.path("cache.git");
+    assert!(!cache.join("deploy.credentials").exists(), "it is kept no longer than it is used");
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode(&cache), mode(&cache.join("deploy.lock"))), (0o700, 0o600));
+}
+
+#[tokio::test]
+async fn a_cache_that_somebody_else_has_made_is_not_used() {
+    let place = Place::new();
+    let (elsewhere, cache) = (place.path("elsewhere"), place.path("cache.git"));
+    fs::create_dir(&elsewhere).unwrap();
+    symlink(&elsewhere, &cache).unwrap();
+    let key = KEY.parse().unwrap();
+    let ask = || async {
+        let values = place.values(Publish::Push);
+        values.value(FILE, &key, &scope(60)).await
+    };
+    let error = ask().await.unwrap_err();
+    assert!(error.cause().contains("no directory of ours"), "{}", error.cause());
+    fs::remove_file(&cache).unwrap();
+    ask().await.unwrap();
+    // A link is not written through, whoever has left it.
+    fs::remove_file(cache.join("deploy.lock")).unwrap();
+    symlink(elsewhere.join("made"), cache.join("deploy.lock")).unwrap();
+    ask().await.unwrap_err();
+    assert!(!elsewhere.join("made").exists());
+    fs::remove_file(cache.join("deploy.lock")).unwrap();
+    // Of another user.
+    if nix::unistd::geteuid().is_root() {
+        std::os::unix::fs::chown(&cache, Some(65534), None).unwrap();
+        let error = ask().await.unwrap_err();
+        assert!(error.cause().contains("no directory of ours"), "{}", error.cause());
+    }
 }

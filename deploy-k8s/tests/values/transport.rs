@@ -17,7 +17,7 @@ use deploy_core::{
         conformance::{self, Harness},
     },
 };
-use deploy_k8s::{Publish, ValuesPlace, ValuesTransport};
+use deploy_k8s::{Publish, ValuesMemory, ValuesPlace, ValuesTransport};
 
 use super::rig::{FILE, KEY, Place, Seen, TEXT, git, scope};
 
@@ -252,6 +252,39 @@ async fn of_hosts_with_one_key_the_last_one_back_brings_git_back() {
     a.unwrap();
     b.unwrap();
     assert_eq!((place.value_in(FILE).as_str(), subjects(&place).len()), ("v1", 2));
+}
+
+#[tokio::test]
+async fn a_key_of_hosts_and_clusters_names_the_new_version_while_one_of_either_serves_it() {
+    let place = Place::new();
+    place.commit(FILE, &TEXT.replace("old", "v1"));
+    let (hosts, clusters) = (Fleet::new(), Fleet::new());
+    let of = |name| {
+        let place = ValuesPlace { file: FILE.into(), key: KEY.parse().unwrap() };
+        (target(name), place)
+    };
+    let repository = Arc::new(place.values(Publish::Push));
+    let memory: Arc<ValuesMemory> = Arc::default();
+    let around = |fleet: &Fleet| {
+        let places = ["web-1", "eqiad"].map(of).into_iter().collect();
+        let transport =
+            ValuesTransport::new(Arc::new(fleet.clone()), Arc::clone(&repository), places);
+        transport.sharing(Arc::clone(&memory))
+    };
+    let both = [("web-1", &hosts, around(&hosts)), ("eqiad", &clusters, around(&clusters))];
+    for (name, fleet, values) in &both {
+        fleet.install(&target(name), &version(1));
+        let forward = change(name, release(1), release(2));
+        values.fetch(&target(name), &forward, &scope(60)).await.unwrap();
+        values.promote(&target(name), &forward, &scope(60)).await.unwrap();
+    }
+    let mut named = Vec::new();
+    for (name, _, values) in &both {
+        let back = change(name, release(2), release(1));
+        values.promote(&target(name), &back, &going_back()).await.unwrap();
+        named.push(place.value_in(FILE));
+    }
+    assert_eq!(named, ["v2", "v1"]);
 }
 
 #[tokio::test]
