@@ -25,6 +25,7 @@ pub use claims::FoundClaim;
 pub use examine::Examined;
 pub use groups::{groups, shared_hosts, strategy};
 pub use lock::{ProjectLock, lock};
+pub use over_k8s::program as helm_program;
 pub use request::request;
 pub use source::{
     git_source, is_of_repository, lenient_git_source, lenient_source, scheme, source,

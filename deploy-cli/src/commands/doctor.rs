@@ -65,6 +65,7 @@ async fn examine(context: &Context, args: &DoctorArgs) -> Result<Examination, Co
         }
     };
     examination.here(here::configuration(&project, &wired, &groups));
+    examination.here(here::helm(&project).await);
     let groups = selected(context, &project, &args.only.hosts, groups)?;
     examination.here(here::templates(&project, &wired, &groups).await);
     let hosts = on_hosts(context, &project, (&wired, &groups), &mut examination);

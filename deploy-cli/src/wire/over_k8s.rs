@@ -1,6 +1,10 @@
 //! From the configuration to clusters.
 
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use deploy_core::{
     backend::{Checker, Examiner, Operator, Preview, Transport},
@@ -235,12 +239,7 @@ fn helm(
     if let Some(tags) = tags.transpose()? {
         transport = transport.pinned_by(Arc::new(tags));
     }
-    if let Some(program) = &section.program {
-        // A plain name is found in the PATH.
-        let is_name = program.components().count() == 1;
-        let beside = || loaded.directory().join(program);
-        transport = transport.program(if is_name { program.clone() } else { beside() });
-    }
+    transport = transport.program(program(loaded, section));
     Ok((Served::Helm(Arc::new(transport)), rollout, operator))
 }
 
@@ -252,6 +251,15 @@ fn built(project: &Project) -> Result<Option<Built>, CommandError> {
     let registry = super::source::image_tags(project, section, Scheme::Any)?;
     let (tag, loaded) = (tag.clone(), loaded.clone());
     Ok(Some(Built { images: BuiltImages::new(registry), tag, loaded }))
+}
+
+/// The program that is run as helm: a plain name is found in the `PATH`.
+pub fn program(loaded: &Loaded, section: &HelmSection) -> PathBuf {
+    match &section.program {
+        None => PathBuf::from("helm"),
+        Some(program) if program.components().count() == 1 => program.clone(),
+        Some(program) => loaded.directory().join(program),
+    }
 }
 
 /// The clusters of all groups. Those that are reached alike share their connections.

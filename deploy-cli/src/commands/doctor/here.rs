@@ -1,6 +1,9 @@
 //! What is examined of this machine: the state directory, the lock, the configuration.
 
-use std::path::Path;
+use std::{
+    path::{Path, PathBuf},
+    process::Stdio,
+};
 
 use deploy_core::{
     backend::{Finding, Lock},
@@ -97,6 +100,26 @@ pub(super) fn configuration(project: &Project, wired: &Wired, groups: &[Group]) 
         findings.push(Finding::ok("configuration", "the configuration can be used"));
     }
     findings
+}
+
+/// The program that brings charts into clusters.
+pub(super) async fn helm(project: &Project) -> Option<Finding> {
+    let section = project.loaded.config.helm.as_ref()?;
+    let program = match &section.helmfile {
+        Some(_) => PathBuf::from("helmfile"),
+        None => wire::helm_program(&project.loaded, section),
+    };
+    let mut command = tokio::process::Command::new(&program);
+    let ran = command.arg("version").stdin(Stdio::null()).output().await;
+    let shown = program.display();
+    Some(match ran {
+        Ok(ran) if ran.status.success() => Finding::ok("helm", format!("{shown} is here")),
+        Ok(ran) => Finding::problem("helm", format!("{shown} does not run: {}", ran.status))
+            .because("a deploy to clusters would fail"),
+        Err(error) => Finding::problem("helm", format!("run {shown}: {error}"))
+            .because("a deploy to clusters would fail")
+            .cured_by("install it, or name it as `program` in [helm]"),
+    })
 }
 
 /// Renders the templates of what would be deployed: the newest version, or the last commit where
