@@ -28,6 +28,9 @@ const FIELD_MANAGER: &str = "deploy-preview";
 const MOST: usize = 500;
 /// How much is told of why the cluster refuses something, in characters.
 const TOLD: usize = 300;
+/// What servers before 1.21 or so have against a server-side apply alone, as of a port without a protocol: helm,
+/// which creates and patches, is not refused.
+const OMITTED: &str = "omits key field";
 /// Stands for words that may tell what is secret.
 const UNTOLD: &str = "in words that are not shown, since they may tell what a Secret holds";
 
@@ -123,7 +126,10 @@ impl Look {
             Err(error) if is_end(&error) => return Err(error),
             after => after.map_err(|error| told(&error, &pair.key, held)),
         };
-        let Some(now) = now else { return Ok(Live::Absent { refused: after.err() }) };
+        let Some(now) = now else {
+            let refused = after.err().filter(|why| !why.contains(OMITTED));
+            return Ok(Live::Absent { refused });
+        };
         let after = match after {
             Ok(after) => after,
             Err(why) => return Ok(Live::Unknown(why)),

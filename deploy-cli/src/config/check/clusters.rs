@@ -83,8 +83,9 @@ fn check_apart(config: &Config) -> Result<(), Told> {
         );
         let first = places.entry(place).or_insert(name);
         if *first != name {
-            let problem =
-                format!("is the same place as [cluster.{first}]: one cluster, namespace and release");
+            let problem = format!(
+                "is the same place as [cluster.{first}]: one cluster, namespace and release"
+            );
             return Err(told(["cluster", name.as_str()], problem));
         }
         let is_host = |host: &String| {
