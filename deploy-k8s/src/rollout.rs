@@ -29,6 +29,8 @@ pub(crate) use witness::Witness;
 
 /// How long a pod may wait for a node before that counts as a fault: a node may be on its way.
 pub(crate) const SCHEDULING: Duration = Duration::from_secs(30);
+/// The event of a pod whose probe has failed.
+const PROBE_FAILED: &str = "Unhealthy";
 /// The event that an autoscaler leaves at a pod for which it adds a node.
 const NODE_ON_ITS_WAY: &str = "TriggeredScaleUp";
 /// How many pods are asked for at a time.
@@ -174,16 +176,20 @@ impl Watched<'_> {
         // Where all is up, it may have been down since the last look.
         let fault = fault.filter(|_| !stand.is_done());
         let fault = fault.or_else(|| self.witness.relapse(&scope.run, &ours));
+        let place = (&client, self.namespace);
         let Some(fault) = fault else {
             if stand.is_done() {
                 return Ok(Verdict::Healthy);
             }
-            let waiting = ours.iter().find_map(|pod| pod.waiting_for());
+            let probed = match ours.iter().find_map(|pod| pod.unready()) {
+                Some(pod) => evidence::event(place, (pod, PROBE_FAILED), scope).await,
+                None => None,
+            };
+            let waiting = probed.or_else(|| ours.iter().find_map(|pod| pod.waiting_for()));
             return Ok(Verdict::NotYet { seen: stand.told(waiting.as_deref()) });
         };
-        let place = (&client, self.namespace);
         if let Fault::Unschedulable { pod, .. } = &fault
-            && evidence::has_event(place, (pod, NODE_ON_ITS_WAY), scope).await
+            && evidence::event(place, (pod, NODE_ON_ITS_WAY), scope).await.is_some()
         {
             let seen = stand.told(Some(&format!("{pod}: a node is being added for it")));
             return Ok(Verdict::NotYet { seen });

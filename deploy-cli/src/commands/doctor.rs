@@ -53,6 +53,7 @@ async fn examine(context: &Context, args: &DoctorArgs) -> Result<Examination, Co
         Ok(project) => project,
         Err(error) => return refused(examination, error),
     };
+    examination.noun = project.noun();
     examination.here(here::state(context, &project).await);
     let source = wire::git_source(&project, false);
     let read = wire::groups(&project.loaded)

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use deploy_core::{
     backend::{Finding, Grade},
     model::Target,
+    plan::{Counted, Noun},
     record::Exit,
 };
 
@@ -17,6 +18,8 @@ const SHOWN: usize = 5;
 /// What an examination found, on this machine and on hosts.
 #[derive(Debug, Default)]
 pub struct Examination {
+    /// What the targets are called.
+    pub noun: Noun,
     here: Vec<Finding>,
     hosts: BTreeMap<Target, Vec<Finding>>,
 }
@@ -54,10 +57,12 @@ impl Examination {
     /// shows more.
     pub fn lines(&self, ui: &Ui) -> Vec<String> {
         let mut lines = Vec::new();
-        for (heading, told) in [("this machine", self.told_here()), ("hosts", self.told_hosts())] {
+        for (heading, told) in
+            [("this machine", self.told_here()), (self.noun.many(), self.told_hosts())]
+        {
             let shown = told.iter().filter(|told| ui.verbose || told.finding.grade > Grade::Ok);
             let block: Vec<String> =
-                shown.flat_map(|told| told.lines(ui, self.hosts.len())).collect();
+                shown.flat_map(|told| told.lines(ui, self.noun.count(self.hosts.len()))).collect();
             if !block.is_empty() {
                 lines.push(ui.paint(ui.strong(), heading));
                 lines.extend(block);
@@ -127,10 +132,7 @@ impl Examination {
     }
 
     fn verdict(&self, ui: &Ui) -> String {
-        let hosts = match self.hosts.len() {
-            1 => "1 host".to_owned(),
-            many => format!("{many} hosts"),
-        };
+        let hosts = self.noun.count(self.hosts.len());
         let bad: Vec<String> = [
             (Grade::Problem, "problem", "problems"),
             (Grade::Unasked, "not asked", "not asked"),
@@ -177,7 +179,7 @@ impl<'a> Told<'a> {
         self.details.extend(finding.detail.as_deref().map(|detail| (target, detail)));
     }
 
-    fn lines(&self, ui: &Ui, hosts: usize) -> Vec<String> {
+    fn lines(&self, ui: &Ui, hosts: Counted) -> Vec<String> {
         let finding = self.finding;
         let paint = match finding.grade {
             Grade::Ok => ui.good(),
@@ -186,7 +188,7 @@ impl<'a> Told<'a> {
         };
         let who = match self.targets.len() {
             0 => String::new(),
-            all if all == hosts && all > 3 => format!("all {all} hosts: "),
+            all if all == hosts.number() && all > 3 => format!("all {hosts}: "),
             _ => format!("{}: ", names(&self.targets)),
         };
         let grade = ui.paint(paint, &format!("{:<9}", finding.grade.to_string()));

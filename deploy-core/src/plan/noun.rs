@@ -60,6 +60,13 @@ pub struct Counted {
     number: usize,
 }
 
+impl Counted {
+    /// How many.
+    pub fn number(self) -> usize {
+        self.number
+    }
+}
+
 impl fmt::Display for Counted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { noun, number } = *self;

@@ -10,6 +10,10 @@ use kube::{
 use super::fault::Fault;
 use crate::failure::{self, Effect};
 
+/// How many events are read.
+const EVENTS_READ: u32 = 100;
+/// How much of one event is told in a line, in characters.
+const LONGEST: usize = 200;
 /// How many events are shown.
 const EVENTS: usize = 10;
 /// How many of the last lines of a log.
@@ -35,17 +39,21 @@ pub(super) async fn of(
     (!shown.is_empty()).then(|| shown.join("\n"))
 }
 
-/// Whether an object has an event of this reason. Where events may not be read, there is none.
-pub(super) async fn has_event(
+/// The last event of this reason that an object has, with its name. Where events may not be read, there is none.
+pub(super) async fn event(
     (client, namespace): Place<'_>,
     (name, reason): (&str, &str),
     scope: &Scope,
-) -> bool {
+) -> Option<String> {
     let api: Api<Event> = Api::namespaced(client.clone(), namespace);
     let fields = format!("involvedObject.name={name},reason={reason}");
-    let params = ListParams::default().fields(&fields).limit(1);
+    let params = ListParams::default().fields(&fields).limit(EVENTS_READ);
     let listed = failure::within(api.list(&params), Effect::Asks, scope, "read events").await;
-    listed.is_ok_and(|list| !list.items.is_empty())
+    let events = listed.ok()?.items;
+    let last =
+        events.into_iter().max_by_key(|event| event.last_timestamp.as_ref().map(|at| at.0))?;
+    let message: String = last.message.unwrap_or_default().trim().chars().take(LONGEST).collect();
+    Some(format!("{name}: {message}"))
 }
 
 /// The last events of an object. They are a help only: where they may not be read, there are none.
@@ -55,7 +63,8 @@ pub(crate) async fn events(
     scope: &Scope,
 ) -> Vec<String> {
     let api: Api<Event> = Api::namespaced(client.clone(), namespace);
-    let params = ListParams::default().fields(&format!("involvedObject.name={name}")).limit(100);
+    let params =
+        ListParams::default().fields(&format!("involvedObject.name={name}")).limit(EVENTS_READ);
     let Ok(list) = failure::within(api.list(&params), Effect::Asks, scope, "read events").await
     else {
         return Vec::new();

@@ -121,6 +121,13 @@ impl<'a> PodView<'a> {
         })
     }
 
+    /// Its name, where it runs and is not ready: its probes say why.
+    pub(super) fn unready(&self) -> Option<&str> {
+        let runs = |it: &ContainerStatus| it.state.as_ref().is_some_and(|it| it.running.is_some());
+        let mut containers = self.containers();
+        containers.any(|container| runs(container) && !container.ready).then_some(self.name)
+    }
+
     fn broken(&self, container: &ContainerStatus) -> Option<Fault> {
         let waiting = container.state.as_ref()?.waiting.as_ref()?;
         let reason = waiting.reason.clone()?;

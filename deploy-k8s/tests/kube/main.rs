@@ -10,6 +10,7 @@ mod helm_hooks;
 mod helmfile;
 mod lease;
 mod preview;
+mod probes;
 mod prometheus;
 mod registry;
 mod rights;

@@ -9,6 +9,8 @@ use super::{Kube, KubeError};
 pub enum PodLook {
     /// It runs, and is ready.
     Ready,
+    /// It runs, and is not ready.
+    Unready,
     /// Its image cannot be pulled.
     NoImage,
     /// Its container ended again and again.
@@ -61,6 +63,9 @@ fn looks(pod: &Value, look: PodLook) -> bool {
     let waits = |reason: &str| container["state"]["waiting"]["reason"] == reason;
     match look {
         PodLook::Ready => container["ready"] == true,
+        PodLook::Unready => {
+            container["ready"] == false && container["state"].get("running").is_some()
+        }
         PodLook::Revived => container["ready"] == true && container["restartCount"] == 1,
         PodLook::NoImage => waits("ImagePullBackOff"),
         PodLook::Starting => waits("ContainerCreating"),
@@ -91,23 +96,24 @@ fn status(container: &Value, look: PodLook, now: &str) -> Value {
             "conditions": conditions(false, "ContainersNotReady"),
         })
     };
-    let running = |restarts: u32, last: Value| {
+    let running = |is_ready: bool, restarts: u32, last: Value| {
         json!({
             "phase": "Running", "podIP": "10.1.0.1", "startTime": now,
             "containerStatuses": [{
-                "name": name, "image": image, "imageID": "x", "ready": true,
+                "name": name, "image": image, "imageID": "x", "ready": is_ready,
                 "restartCount": restarts, "lastState": last,
                 "state": { "running": { "startedAt": now } },
             }],
-            "conditions": conditions(true, ""),
+            "conditions": conditions(is_ready, ""),
         })
     };
     let failed = json!({ "terminated": {
         "exitCode": 2, "reason": "Error", "startedAt": now, "finishedAt": now,
     }});
     match look {
-        PodLook::Ready => running(0, json!({})),
-        PodLook::Revived => running(1, failed),
+        PodLook::Ready => running(true, 0, json!({})),
+        PodLook::Unready => running(false, 0, json!({})),
+        PodLook::Revived => running(true, 1, failed),
         PodLook::Starting => waiting("ContainerCreating", "", 0, json!({})),
         PodLook::NoImage => waiting("ImagePullBackOff", "Back-off pulling image", 0, json!({})),
         PodLook::Crashing => {
