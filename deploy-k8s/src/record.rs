@@ -32,7 +32,8 @@ pub(crate) struct Record {
     /// What it is the record of.
     #[serde(default)]
     of: String,
-    /// The image before the first deploy, where it was none of the app's.
+    /// The image before the first deploy, where it was none of the app's; of helm, the number of the revision
+    /// that was deployed then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<String>,
     /// Who promoted what is live; of use only while the workload agrees.
@@ -47,6 +48,9 @@ pub(crate) struct Record {
     /// The operation of helm that was begun last; of use while that revision is pending.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub operation: Option<Operation>,
+    /// The very first install of helm, where it was a run's: helm had no history then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub install: Option<Operation>,
     /// The releases that revisions of helm are, where those do not say so themselves.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub revisions: BTreeMap<u32, ReleaseId>,
@@ -80,6 +84,7 @@ impl Default for Record {
             fetched: None,
             good: Vec::new(),
             operation: None,
+            install: None,
             revisions: BTreeMap::new(),
         }
     }

@@ -181,7 +181,10 @@ fn show(
 fn live_notes(live: &Live, at_work: Option<&RunId>) -> Vec<String> {
     let mut notes = Vec::new();
     let ours = live.claim.as_ref().is_some_and(|claim| at_work == Some(&claim.run));
-    if is_unfinished(live) {
+    if live.torn && !ours {
+        let told = "its deploy failed half-way: what is there may be a part of it; deploy again, or go back";
+        notes.push(told.to_owned());
+    } else if is_unfinished(live) {
         notes.push(if ours {
             "at work: not known to be good yet".to_owned()
         } else {

@@ -15,6 +15,7 @@ mod mixed;
 mod ran;
 mod running;
 mod stage;
+mod torn;
 mod unreachable;
 mod upgrades;
 mod workload;

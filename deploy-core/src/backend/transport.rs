@@ -130,6 +130,10 @@ pub struct Live {
     /// Whether it serves something that is not ours: what another tool or a person put there.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub foreign: bool,
+    /// Whether a part of something else may be there: a promote failed half-way. What it serves is then told
+    /// as a release of its own, so that whatever is deployed next is brought there as a whole.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub torn: bool,
     /// What it lacks to be deployed to: each a phrase that says what to do. A target that lacks
     /// something fails its preflight.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

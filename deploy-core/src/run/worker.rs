@@ -87,6 +87,8 @@ pub(super) struct Post {
 pub(super) struct Memory {
     /// What it serves; `None` when that is not known.
     pub(super) serves: Option<Option<Release>>,
+    /// Whether a part of something else was seen there: a promote failed half-way.
+    pub(super) torn: bool,
     /// Whether it was seen to serve what the run brings: then its services may use that, whatever
     /// it serves by now.
     pub(super) switched: bool,
@@ -103,7 +105,7 @@ impl Memory {
     /// Of a target before anything was done to it.
     pub(super) fn of(serves: Option<Option<Release>>) -> Self {
         let (noted, remarked) = (Vec::new(), BTreeSet::new());
-        Self { serves, switched: false, before: None, noted, remarked }
+        Self { serves, torn: false, switched: false, before: None, noted, remarked }
     }
 
     fn saw(&mut self, serves: Option<Release>, change: &Change) {
@@ -234,6 +236,7 @@ impl Post {
         let (transport, target) = (&self.backend.transport, &self.change.target);
         let live =
             self.ask(stage, |scope| async move { transport.live(target, &scope).await }).await;
+        self.memory().torn = live.as_ref().is_ok_and(|live| live.torn);
         let serves = live.map(|live| live.release().cloned());
         match &serves {
             Ok(serves) => self.memory().saw(serves.clone(), &self.change),

@@ -11,6 +11,7 @@ use kube::{Api, Client, api::ListParams};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 
+use super::chart::Chart;
 use crate::failure::{self, Effect};
 
 /// The most that a revision may unpack to.
@@ -27,12 +28,29 @@ pub(super) struct Revision {
     /// The values that were given.
     #[serde(default)]
     pub config: Value,
+    #[serde(default)]
+    pub chart: Packed,
     /// What was rendered, as YAML documents.
     #[serde(default)]
     pub manifest: String,
     /// What runs before and after the rest.
     #[serde(default)]
     pub hooks: Vec<Hook>,
+}
+
+impl Revision {
+    /// The tag that it was given, or has of the chart's own values.
+    pub(super) fn tag(&self, chart: &Chart) -> Option<String> {
+        chart.tag_in(&self.config).or_else(|| chart.tag_in(&self.chart.values))
+    }
+}
+
+/// A chart, as a revision keeps it.
+#[derive(Clone, Default, Deserialize)]
+pub(super) struct Packed {
+    /// Its own values.
+    #[serde(default)]
+    pub values: Value,
 }
 
 /// An object that helm makes at a point of an operation, and waits for.
@@ -76,6 +94,8 @@ pub(super) struct Info {
     pub status: String,
     #[serde(default)]
     pub description: String,
+    /// When the release began, whatever became of it since.
+    pub first_deployed: Option<Timestamp>,
     pub last_deployed: Option<Timestamp>,
 }
 
@@ -103,6 +123,13 @@ impl History {
     pub(super) fn failed(&self) -> Option<u32> {
         let (number, status) = self.revisions.last()?;
         (status == "failed").then_some(*number)
+    }
+
+    /// The revisions that came to be deployed, newest first.
+    pub(super) fn whole(&self) -> impl Iterator<Item = u32> {
+        let is_whole = |status: &str| status == "deployed" || status == "superseded";
+        let newest = self.revisions.iter().rev();
+        newest.filter(move |(_, status)| is_whole(status)).map(|(number, _)| *number)
     }
 
     /// The number of the next revision.
@@ -220,6 +247,7 @@ mod tests {
         assert_eq!((repaired.deployed(), repaired.pending()), (Some(4), None));
         let failed = of(&[(2, "deployed"), (3, "failed")]);
         assert_eq!((failed.deployed(), failed.failed(), failed.next()), (Some(2), Some(3), 4));
+        assert!(of(&[(1, "superseded"), (2, "deployed"), (3, "failed")]).whole().eq([2, 1]));
         assert_eq!(of(&[(2, "failed"), (3, "deployed")]).failed(), None, "it was mended");
         assert_eq!((of(&[]).deployed(), of(&[]).failed(), of(&[]).next()), (None, None, 1));
     }

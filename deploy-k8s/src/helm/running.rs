@@ -1,7 +1,7 @@
 //! What runs of a release, as helm's history tells.
 
 use deploy_core::{
-    backend::{BackendError, Scope},
+    backend::{BackendError, ErrorKind, Scope},
     model::{Release, ReleaseId},
 };
 use jiff::Timestamp;
@@ -24,6 +24,8 @@ const FOLLOWED: usize = 16;
 pub(super) struct Running {
     pub history: History,
     pub deployed: Option<Deployed>,
+    /// When the release was installed first.
+    pub began: Option<Timestamp>,
 }
 
 /// The revision that is deployed.
@@ -51,6 +53,25 @@ fn way_back(description: &str) -> Option<u32> {
     description.strip_prefix(ROLLBACK)?.parse().ok()
 }
 
+/// The release that a revision is, where it is described as one of ours.
+///
+/// # Errors
+/// As [`history::revision`].
+pub(super) async fn id_of(
+    (client, place): (&Client, &HelmPlace),
+    number: u32,
+    scope: &Scope,
+    attempted: &str,
+) -> Result<Option<ReleaseId>, BackendError> {
+    let release = (place.namespace.as_str(), place.release.as_str());
+    let read = history::revision(client, release, number, scope, attempted).await;
+    match read {
+        // helm keeps ten of them.
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        read => Ok(id_in(&read?.info.description)),
+    }
+}
+
 impl Running {
     /// Asks the cluster.
     ///
@@ -65,7 +86,19 @@ impl Running {
         let release = (place.namespace.as_str(), place.release.as_str());
         let history = history::history(client, release, scope, attempted).await?;
         let Some(number) = history.deployed() else {
-            return Ok(Self { history, deployed: None });
+            let newest = history.revisions.last().map(|(number, _)| *number);
+            let began = match newest {
+                Some(newest) => {
+                    let read = history::revision(client, release, newest, scope, attempted).await;
+                    match read {
+                        // It went away meanwhile.
+                        Err(error) if error.kind() == ErrorKind::NotFound => None,
+                        read => read?.info.first_deployed,
+                    }
+                }
+                None => None,
+            };
+            return Ok(Self { history, deployed: None, began });
         };
         let revision = history::revision(client, release, number, scope, attempted).await?;
         let mut told = revision.info.description.clone();
@@ -77,8 +110,9 @@ impl Running {
             let revision = history::revision(client, release, earlier, scope, attempted).await?;
             (told, origin) = (revision.info.description, earlier);
         }
+        let began = revision.info.first_deployed;
         let deployed = Deployed { revision, origin, id: id_in(&told) };
-        Ok(Self { history, deployed: Some(deployed) })
+        Ok(Self { history, deployed: Some(deployed), began })
     }
 
     /// Whether what is there may be a part of a revision that failed.
@@ -93,7 +127,7 @@ impl Deployed {
         match &self.id {
             Some(id) => *id == release.id,
             None => {
-                let tag = place.chart.tag_in(&self.revision.config);
+                let tag = self.revision.tag(&place.chart);
                 tag.is_some_and(|tag| Self::is_of_tag(&tag, release))
             }
         }

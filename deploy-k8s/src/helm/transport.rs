@@ -2,7 +2,10 @@
 
 mod apply;
 mod pending;
+mod promote;
+mod served;
 mod tag;
+mod way;
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
@@ -12,25 +15,18 @@ use deploy_core::{
     model::{Release, Target, Version},
     plan::{Change, Noun},
 };
-use jiff::Timestamp;
 use kube::Client;
 
-use super::{
-    command::Helm,
-    history,
-    place::HelmPlace,
-    running::{Deployed, Running},
-};
+use super::{command::Helm, history, place::HelmPlace, running::Running};
 use crate::{
     claim::{self, Claims},
-    failure::Effect,
-    image::Image,
     lease::{Lease, LeaseTerms},
-    record::{Operation, RecordPlace, Stored, demand_served, good_of},
+    record::{RecordPlace, demand_served, good_of},
     release,
 };
 use pending::Pending;
 use tag::Tags;
+pub(super) use way::Way;
 
 /// How many good versions are remembered, unless it is said.
 const KEPT: usize = 10;
@@ -126,7 +122,7 @@ impl HelmTransport {
         Lease::new(place.cluster.clone(), &place.namespace, name, self.terms.clone())
     }
 
-    fn record(&self, client: &Client, place: &HelmPlace) -> RecordPlace {
+    pub(super) fn record(&self, client: &Client, place: &HelmPlace) -> RecordPlace {
         let parts = [&self.app, "helm", place.release.as_str()];
         RecordPlace::new(client.clone(), &place.namespace, &parts)
     }
@@ -139,28 +135,6 @@ impl HelmTransport {
     ) -> Result<(), BackendError> {
         let lease = self.lease(self.place(target)?);
         self.claims.hold(target, &lease, scope, attempted).await
-    }
-
-    /// The release that runs: as it is remembered, or by the tag that it was given.
-    fn served(
-        &self,
-        target: &Target,
-        running: &Running,
-        stored: &Stored,
-    ) -> Result<Option<Release>, BackendError> {
-        let Some(deployed) = &running.deployed else { return Ok(None) };
-        let place = self.place(target)?;
-        let record = &stored.record;
-        if let Some(known) = deployed.id.as_ref().and_then(|id| record.release(id)) {
-            return Ok(Some(known.clone()));
-        }
-        let Some(tag) = place.chart.tag_in(&deployed.revision.config) else { return Ok(None) };
-        let known = record.revisions.get(&deployed.origin).and_then(|id| record.release(id));
-        if let Some(known) = known.filter(|it| Deployed::is_of_tag(&tag, it)) {
-            return Ok(Some(known.clone()));
-        }
-        let version = Image::parse(&format!("{}:{tag}", self.image)).version();
-        version.map(|version| self.release(target, &version)).transpose()
     }
 }
 
@@ -182,28 +156,36 @@ impl Transport for HelmTransport {
         let client = place.cluster.client(scope).await?;
         let running = Running::read(&client, place, scope, &attempted).await?;
         let stored = self.record(&client, place).read(scope, &attempted).await?;
-        let mut live = Live { good: stored.record.good.clone(), ..Live::default() };
-        if let Some(release) = self.served(target, &running, &stored)? {
-            let known = stored.record.serving.clone();
-            let since = running.deployed.as_ref().and_then(|it| it.revision.info.last_deployed);
-            let serving = known.filter(|serving| serving.release == release);
-            live.serving = Some(serving.unwrap_or(Serving { release, since, by: None, run: None }));
+        let record = &stored.record;
+        let whole = self.served(target, &running, record)?;
+        let mut live = Live { good: record.good.clone(), ..Live::default() };
+        if served::is_first(record, &running) {
+            let found = whole.as_ref().map(|whole| served::found(whole, &running));
+            live.good.extend(found.transpose()?);
         }
-        let known = (&running, stored.record.operation.as_ref());
+        let since = running.deployed.as_ref().and_then(|it| it.revision.info.last_deployed);
+        let known = (&running, record.operation.as_ref());
         let pending = Pending::read(&client, place, known, scope, &attempted).await?;
+        live.torn = running.is_torn() || pending.as_ref().is_some_and(Pending::is_ours);
+        live.serving = if live.torn {
+            let torn = served::torn(whole.as_ref(), (&running, record))?;
+            torn.map(|release| Serving { release, since, by: None, run: None })
+        } else {
+            whole.map(|release| {
+                let known = record.serving.clone().filter(|known| known.release == release);
+                known.unwrap_or(Serving { release, since, by: None, run: None })
+            })
+        };
         live.notes.extend(pending.map(|pending| pending.note(self.stale_after)));
         if let Some(number) = running.history.failed() {
             let release = (place.namespace.as_str(), place.release.as_str());
             let failed = history::revision(&client, release, number, scope, &attempted).await?.info;
-            // What is there now is not what was seen well.
-            if let Some(serving) = &mut live.serving {
-                serving.since = serving.since.max(failed.last_deployed);
-            }
             let told = failed.description;
             live.notes.push(format!(
                 "the revision {number} has failed ({told:?}): what is there may be a part of it"
             ));
         }
+        live.foreign = live.serving.is_none() && running.deployed.is_some();
         live.claim = claim::seen(&self.lease(place), scope).await?;
         Ok(live)
     }
@@ -223,12 +205,29 @@ impl Transport for HelmTransport {
         let place = self.place(target)?;
         let client = place.cluster.client(scope).await?;
         let record = self.record(&client, place);
-        self.at_rest((target, place), (&client, &record), scope, &attempted).await?;
+        let running = self.at_rest((target, place), (&client, &record), scope, &attempted).await?;
+        let stored = record.read(scope, &attempted).await?;
+        let known = (&running, &stored.record);
         // What does not render, and what the cluster would refuse, is told now.
-        self.apply((target, place), to, true, scope, &attempted).await?;
+        if self.way((target, place), &client, known, to, scope, &attempted).await? == Way::Upgrade {
+            self.apply((target, place), to, true, scope, &attempted).await?;
+        }
+        let whole = self.served(target, &running, &stored.record)?;
+        let found = whole.as_ref().map(|whole| served::found(whole, &running)).transpose()?;
         record
             .change(scope, &attempted, |stored| {
-                stored.record.fetched = Some(to.clone());
+                let record = &mut stored.record;
+                // What somebody else has deployed is what one goes back to.
+                if let Some(deployed) =
+                    running.deployed.as_ref().filter(|_| served::is_first(record, &running))
+                {
+                    let found = found.clone();
+                    record.origin = Some(deployed.origin.to_string());
+                    let id = found.as_ref().map(|found| found.release.id.clone());
+                    record.revisions.extend(id.map(|id| (deployed.origin, id)));
+                    record.good.extend(found);
+                }
+                record.fetched = Some(to.clone());
             })
             .await
     }
@@ -243,64 +242,7 @@ impl Transport for HelmTransport {
         let name = to.map_or_else(|| "nothing".to_owned(), |to| format!("{:?}", to.to_string()));
         let attempted = format!("promote {name} on {target}");
         self.hold(target, scope, &attempted).await?;
-        let place = self.place(target)?;
-        let client = place.cluster.client(scope).await?;
-        let record = self.record(&client, place);
-        let running = self.at_rest((target, place), (&client, &record), scope, &attempted).await?;
-        let stored = record.read(scope, &attempted).await?;
-        let served = self.served(target, &running, &stored)?;
-        let is_there = served.as_ref() == to;
-        if is_there && !running.is_torn() {
-            return Ok(());
-        }
-        // What failed half-way is made whole, whatever it was.
-        if served != change.from && !is_there {
-            let what = served.as_ref().map_or_else(|| "nothing".into(), ToString::to_string);
-            let told = running.deployed.map(|it| it.revision.info.description).unwrap_or_default();
-            return Err(BackendError::new(ErrorKind::Conflict, attempted)
-                .with_source(format!("changed meanwhile to {what:?} ({told})"))
-                .with_hint("plan again"));
-        }
-        if let (Some(to), Some(tags)) = (to, &self.tags) {
-            tags.demand_last((target, &self.image), to, scope, &attempted).await?;
-        }
-        let next = running.history.next();
-        let serving = to.map(|to| Serving {
-            release: to.clone(),
-            since: Some(Timestamp::now()),
-            by: Some(scope.who.clone()),
-            run: Some(scope.run.clone()),
-        });
-        let begin = record.change(scope, &attempted, |stored| {
-            stored.record.serving = serving.clone();
-            stored.record.operation = Some(Operation::of(next, scope));
-            if let Some(to) = to.filter(|_| !place.chart.describes()) {
-                stored.record.revisions.insert(next, to.id.clone());
-            }
-        });
-        begin.await?;
-        let done = match to {
-            Some(to) => self.apply((target, place), to, false, scope, &attempted).await.map(drop),
-            None => {
-                let words = ["uninstall", &place.release];
-                let gone =
-                    self.helm.run((target, place), &words, Effect::Changes, scope, &attempted);
-                gone.await.map(drop)
-            }
-        };
-        match (done, to) {
-            (Ok(()), Some(to)) if !place.chart.describes() => {
-                let record = (&client, &record);
-                self.remember_revision(record, place, to, scope, &attempted).await
-            }
-            // It ended by itself: whatever is pending then is not ours.
-            (Err(error), _) if error.kind() == ErrorKind::Rejected => {
-                let end = record.change(scope, &attempted, |stored| stored.record.operation = None);
-                end.await?;
-                Err(Self::explained(error, &client, place, next, scope).await)
-            }
-            (done, _) => done,
-        }
+        self.bring(self.place(target)?, change, scope, &attempted).await
     }
 
     async fn finalize(
@@ -316,7 +258,7 @@ impl Transport for HelmTransport {
             let client = place.cluster.client(scope).await?;
             let running = Running::read(&client, place, scope, &attempted).await?;
             let stored = self.record(&client, place).read(scope, &attempted).await?;
-            let served = self.served(target, &running, &stored)?;
+            let served = self.served(target, &running, &stored.record)?;
             demand_served(good, served.as_ref(), &attempted)?;
             let good = good_of(good, scope);
             let back = closing.back.as_ref();

@@ -4,7 +4,7 @@ use std::{future::Future, time::Duration};
 
 use deploy_core::{
     backend::{BackendError, Checker, Closing, ErrorKind, Scope, Transport, Verdict},
-    plan::Change,
+    plan::{Action, Change, Work},
 };
 use deploy_k8s::{HelmTransport, ReleaseCheck};
 use xtask::PodLook;
@@ -83,7 +83,8 @@ async fn a_hook_that_fails_is_told_and_the_way_back_is_whole() {
     assert!(evidence.contains("exit code 3, Error, no such table"), "{evidence}");
     assert!(notes(&transport, &first).await.contains("the revision 1 has failed"));
     let live = transport.live(&first.target, &scope("r1")).await.unwrap();
-    assert_eq!(live.release(), None);
+    assert!(live.torn && live.release() != first.to.as_ref(), "{live:?}");
+    assert_eq!(live.release().map(|it| &it.version), first.to.as_ref().map(|it| &it.version));
     let back = first.inverse();
     transport.promote(&first.target, &back, &scope("r1")).await.unwrap();
     assert_eq!(notes(&transport, &first).await, "");
@@ -95,7 +96,9 @@ async fn a_hook_that_fails_is_told_and_the_way_back_is_whole() {
     let error = promote(&place, &transport, &second, ("migrate-v2", 3)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Rejected, "{}", error.cause());
     let live = transport.live(&first.target, &scope("r1")).await.unwrap();
-    assert_eq!(live.release(), first.to.as_ref(), "helm keeps what was deployed");
+    let version = live.release().map(|it| &it.version);
+    assert_eq!(version, first.to.as_ref().map(|it| &it.version), "helm keeps what was deployed");
+    assert!(live.torn && live.release() != first.to.as_ref(), "but not as a whole");
     assert!(live.notes.join("").contains("the revision 2 has failed"), "{live:?}");
     assert!(!live.is_settled());
     let ask = async |change: &Change| {
@@ -185,6 +188,14 @@ async fn what_a_run_that_died_has_begun_is_repaired_at_once() {
     let told = notes(&alive, &first).await;
     assert!(told.contains("pending-upgrade") && told.contains("by ann in the run r2"), "{told}");
 
+    // Who only restarts repairs nothing.
+    let work = Work::Operate(Action::Restart);
+    let restart = Change { to: first.to.clone(), work, ..second.clone() };
+    let held = alive.promote(&target, &restart, &scope("r4")).await;
+    held.unwrap();
+    assert!(notes(&alive, &first).await.contains("pending-upgrade"), "it is as it was");
+    alive.finalize(&target, &Default::default(), &scope("r4")).await.unwrap();
+
     // Not old, but ours, and the claim of the run that died is taken over.
     let third = Change { to: alive.release(&target, &version(3)).ok(), ..second };
     alive.fetch(&target, &third, &long("r3")).await.unwrap();
@@ -192,4 +203,25 @@ async fn what_a_run_that_died_has_begun_is_repaired_at_once() {
     let live = alive.live(&target, &scope("r3")).await.unwrap();
     assert_eq!(live.release(), first.to.as_ref());
     alive.finalize(&target, &Default::default(), &scope("r3")).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a control plane (cargo xtask kube build)"]
+async fn an_install_of_somebody_else_that_was_broken_off_is_left_to_them() {
+    let place = Releases::new("helm-install", 1);
+    place.template("hook.yaml", HOOK);
+    let transport = place.helm("alive").stale_after(Duration::from_millis(1));
+    let first = place.change(&transport, None, Some(1));
+    let chart = place.chart.path().display().to_string();
+    let words = ["install", "mathoid-0", &chart, "--set", "main_app.version=v9"];
+    let mut install = place.by_hand(&words);
+    until(async || notes(&transport, &first).await.contains("pending-install")).await;
+    install.kill().unwrap();
+    install.wait().unwrap();
+    let error = transport.fetch(&first.target, &first, &scope("r1")).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Rejected);
+    assert!(error.cause().contains("no run has begun it"), "{}", error.cause());
+    assert!(error.hint().unwrap().contains("helm uninstall mathoid-0"), "{error:?}");
+    assert!(notes(&transport, &first).await.contains("pending-install"), "nothing was done");
+    transport.finalize(&first.target, &Default::default(), &scope("r1")).await.unwrap();
 }

@@ -5,6 +5,7 @@ mod answers;
 mod cluster;
 mod conformance;
 mod helm;
+mod helm_back;
 mod helm_check;
 mod helm_hooks;
 mod helmfile;

@@ -286,7 +286,7 @@ impl Report {
         });
         let foreign = self.is_foreign(layout);
         let (good, serving, notes) = (good.collect(), self.serving(), self.remarks);
-        Live { good, serving, claim, foreign, lacks, notes, details: Vec::new() }
+        Live { good, serving, claim, foreign, torn: false, lacks, notes, details: Vec::new() }
     }
 
     /// Whether something that is not ours lies at the live path.

@@ -13,7 +13,9 @@ impl Post {
     pub(in crate::run) async fn revert(&self) -> Result<(), Mishap> {
         let serves = self.serves_for_certain().await?;
         let back = &self.change.back;
-        if serves != self.change.from && serves != self.change.to && serves != *back {
+        // What our own switch left half-way is nobody else's.
+        let torn = self.memory().torn;
+        if !torn && serves != self.change.from && serves != self.change.to && serves != *back {
             let failure = Failure {
                 stage: Stage::Rollback,
                 kind: ErrorKind::Conflict,
@@ -26,12 +28,12 @@ impl Post {
         }
         let switched = self.memory().switched;
         let kept = serves == self.change.from && serves == *back;
-        if kept && self.change.work == Work::Move && !switched {
+        if kept && !torn && self.change.work == Work::Move && !switched {
             // The switch never happened, so nothing was restarted either.
             return Ok(());
         }
         let running = self.note(Leave::Back).await;
-        if serves != *back {
+        if torn || serves != *back {
             self.switch_back(&serves).await?;
         }
         let served = || Served::from(back.clone());
@@ -85,7 +87,8 @@ impl Post {
                     transport.promote(&inverse.target, inverse, &scope).await
                 });
             let Err(error) = promoted.await else {
-                self.memory().serves = Some(inverse.to.clone());
+                let mut memory = self.memory();
+                (memory.serves, memory.torn) = (Some(inverse.to.clone()), false);
                 return Ok(());
             };
             known = self.after_failed_switch(&error, inverse).await;

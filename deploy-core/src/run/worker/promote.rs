@@ -64,7 +64,7 @@ impl Post {
             Ok(serves) => {
                 let halted = failure.kind == ErrorKind::Cancelled;
                 let end = End::Failed { failure, served: serves.into() };
-                Err(Mishap { end, touched: false, halted, once: false })
+                Err(Mishap { end, touched: self.memory().torn, halted, once: false })
             }
             Err(_) => {
                 let one_of = vec![from.clone().into(), to.clone().into()];

@@ -65,7 +65,7 @@ impl HelmTransport {
         }
     }
 
-    fn tag(&self, to: &Release, attempted: &str) -> Result<String, BackendError> {
+    pub(super) fn tag(&self, to: &Release, attempted: &str) -> Result<String, BackendError> {
         Image::of(&self.image, &to.version).tag.ok_or_else(|| {
             BackendError::new(ErrorKind::Rejected, attempted)
                 .with_source("a chart is given a tag, and this version has none")
@@ -91,7 +91,7 @@ impl HelmTransport {
         let running = Running::read(client, place, scope, attempted).await?;
         let there = running
             .deployed
-            .filter(|it| place.chart.tag_in(&it.revision.config).as_deref() == Some(tag.as_str()));
+            .filter(|it| it.revision.tag(&place.chart).as_deref() == Some(tag.as_str()));
         let Some(there) = there else {
             let HelmPlace { namespace, release, .. } = place;
             return Err(BackendError::new(ErrorKind::Rejected, attempted)

@@ -9,15 +9,17 @@ use deploy_core::{
 use jiff::{SignedDuration, Timestamp};
 use kube::Client;
 
-use super::HelmTransport;
+use super::{
+    HelmTransport,
+    way::{Way, is_ours_alone},
+};
 use crate::{
-    failure::Effect,
     helm::{
         history,
         place::HelmPlace,
         running::{Running, moment},
     },
-    record::{Operation, RecordPlace},
+    record::{Operation, Record, RecordPlace},
 };
 
 /// How often it is looked whether an operation of somebody else has ended.
@@ -64,6 +66,11 @@ impl Pending {
         Ok(Some(Self { number, status, description, since, ours }))
     }
 
+    /// Whether a run of ours began it.
+    pub(super) fn is_ours(&self) -> bool {
+        self.ours.is_some()
+    }
+
     /// Whether nobody is at work on it any more, as whoever has claimed the release can tell: a run of
     /// ours would have the claim, and of others nothing is known but that they take long.
     fn is_left(&self, now: Timestamp, stale_after: Duration) -> bool {
@@ -86,7 +93,7 @@ impl Pending {
 }
 
 /// Whether helm began at `since` what a run was about to begin at `at`.
-fn is_near(at: Timestamp, since: Option<Timestamp>) -> bool {
+pub(super) fn is_near(at: Timestamp, since: Option<Timestamp>) -> bool {
     since.is_none_or(|since| since.duration_since(at).abs() <= APART)
 }
 
@@ -125,7 +132,8 @@ impl HelmTransport {
             let read = Pending::read(client, place, known, scope, attempted);
             let Some(pending) = read.await? else { continue };
             if pending.is_left(Timestamp::now(), self.stale_after) {
-                self.repair((target, place), (&running, record), scope, attempted).await?;
+                let known = (&running, &stored.record, record);
+                self.repair((target, place), known, scope, attempted).await?;
                 continue;
             }
             if scope.remaining() <= LAST {
@@ -146,21 +154,32 @@ impl HelmTransport {
     async fn repair(
         &self,
         (target, place): (&Target, &HelmPlace),
-        (running, record): (&Running, &RecordPlace),
+        (running, known, record): (&Running, &Record, &RecordPlace),
         scope: &Scope,
         attempted: &str,
     ) -> Result<(), BackendError> {
-        let words = match running.history.deployed() {
-            Some(deployed) => vec!["rollback".into(), place.release.clone(), deployed.to_string()],
+        let way = match running.history.deployed() {
+            Some(deployed) => Way::Rollback(deployed),
             // It was never there as a whole.
-            None => vec!["uninstall".into(), place.release.clone()],
+            None if is_ours_alone(known, running) => Way::Uninstall,
+            None => {
+                let HelmPlace { namespace, release, .. } = place;
+                return Err(BackendError::new(ErrorKind::Rejected, attempted)
+                    .with_source(format!(
+                        "an install of {release} was broken off, and no run has begun it: nothing is \
+                         uninstalled"
+                    ))
+                    .with_hint(format!(
+                        "if nobody is at work on it: helm uninstall {release} --namespace {namespace}"
+                    )));
+            }
         };
         let operation = Operation::of(running.history.next(), scope);
         let begin = record.change(scope, attempted, |stored| {
             stored.record.operation = Some(operation.clone());
         });
         begin.await?;
-        self.helm.run((target, place), &words, Effect::Changes, scope, attempted).await.map(drop)
+        self.go((target, place), way, scope, attempted).await
     }
 }
 
