@@ -16,6 +16,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, api::ListParams, core::DynamicObject};
 use serde_json::Value;
+use tokio::time::Instant;
 
 use crate::{
     cluster::Cluster,
@@ -33,6 +34,8 @@ pub(crate) const SCHEDULING: Duration = Duration::from_secs(30);
 const PROBE_FAILED: &str = "Unhealthy";
 /// The event that an autoscaler leaves at a pod for which it adds a node.
 const NODE_ON_ITS_WAY: &str = "TriggeredScaleUp";
+/// How long one look may take.
+const LOOK: Duration = Duration::from_secs(30);
 /// How many pods are asked for at a time.
 const PAGE: u32 = 200;
 /// How many pods of a workload are looked at.
@@ -223,6 +226,28 @@ pub(crate) async fn pods(
     }
 }
 
+/// The scope of one look, so that an API server that gives no answer is asked again.
+pub(crate) fn one_look(scope: &Scope) -> Scope {
+    Scope { deadline: scope.deadline.min(Instant::now() + LOOK), ..scope.clone() }
+}
+
+/// What one look has found: where an API server was away for a moment, that is no verdict on what runs there,
+/// and there is time until the deadline of `scope`.
+pub(crate) fn or_not_yet(
+    found: Result<Verdict, BackendError>,
+    scope: &Scope,
+) -> Result<Verdict, BackendError> {
+    match found {
+        Err(error)
+            if (error.kind().is_transient() || error.kind() == ErrorKind::TimedOut)
+                && !scope.remaining().is_zero() =>
+        {
+            Ok(Verdict::NotYet { seen: format!("could not be asked: {}", error.cause()) })
+        }
+        found => found,
+    }
+}
+
 #[async_trait]
 impl Checker for RolloutCheck {
     fn describe(&self) -> String {
@@ -235,7 +260,8 @@ impl Checker for RolloutCheck {
         situation: &Situation,
         scope: &Scope,
     ) -> Result<Verdict, BackendError> {
-        self.judge(target, situation.release.as_ref(), scope).await
+        let look = one_look(scope);
+        or_not_yet(self.judge(target, situation.release.as_ref(), &look).await, scope)
     }
 }
 

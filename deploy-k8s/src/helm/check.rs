@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     cluster::Cluster,
-    rollout::{SCHEDULING, Watched, Witness},
+    rollout::{SCHEDULING, Watched, Witness, one_look, or_not_yet},
 };
 
 /// How many objects of a release are looked at together.
@@ -97,7 +97,8 @@ impl Checker for ReleaseCheck {
     ) -> Result<Verdict, BackendError> {
         let Some(place) = self.places.get(target) else { return Ok(Verdict::Healthy) };
         let attempted = format!("watch the release on {target}");
-        self.judge(place, situation.release.as_ref(), scope, &attempted).await
+        let look = one_look(scope);
+        or_not_yet(self.judge(place, situation.release.as_ref(), &look, &attempted).await, scope)
     }
 }
 
