@@ -1,8 +1,9 @@
 //! Versions of a repository on clusters: the images that were built of them.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -15,7 +16,12 @@ use deploy_core::{
     plan::{Change, Noun},
 };
 
+use tokio::time::{Instant, timeout_at};
+
 use crate::registry::RegistrySource;
+
+/// How long `live` waits for the registry, which only names what runs.
+const NOTE: Duration = Duration::from_secs(10);
 
 /// The images that were built of the versions of a repository, so that hosts and clusters can be brought
 /// one version by one run.
@@ -38,6 +44,8 @@ struct Known {
     images: HashMap<VersionId, Version>,
     /// The image of each release.
     releases: HashMap<ReleaseId, Version>,
+    /// The images that a cluster remembers as good.
+    good: BTreeMap<VersionId, Version>,
     /// The commit of each image, where it tells.
     commits: HashMap<VersionId, Option<Version>>,
 }
@@ -53,10 +61,10 @@ impl BuiltImages {
     ///
     /// # Errors
     /// `NotFound` where there is no such tag; `Conflict` where the image says that it was built of another
-    /// commit.
+    /// commit; else as the registry answers, also where it does not tell what the image was built of.
     pub async fn find(&self, version: &Version, tag: &str) -> Result<(), BackendError> {
         let image = self.0.registry.resolve(&VersionRef::Named(tag.to_owned())).await?;
-        let commit = self.0.registry.commit(&image.id).await;
+        let commit = self.0.registry.commit(&image.id).await?;
         if let Some(commit) = commit.as_ref().filter(|commit| **commit != version.id) {
             let attempted = format!("find the image of {version}");
             return Err(BackendError::new(ErrorKind::Conflict, attempted)
@@ -71,6 +79,30 @@ impl BuiltImages {
         known.images.insert(version.id.clone(), image.clone());
         known.commits.insert(image.id, Some(version.clone()));
         Ok(())
+    }
+
+    /// Takes for the image of `version` the one that clusters remember as good, if they were asked before: the
+    /// one that was built of it, or that was called `tag` and does not tell. Returns whether there is one.
+    ///
+    /// # Errors
+    /// `Conflict` where they remember several.
+    pub fn recall(&self, version: &Version, tag: &str) -> Result<bool, BackendError> {
+        let mut known = self.known();
+        let is_it = |image: &&Version| match known.commits.get(&image.id) {
+            Some(Some(commit)) => commit.id == version.id,
+            _ => image.name.as_deref() == Some(tag),
+        };
+        let mut found: Vec<Version> = known.good.values().filter(is_it).cloned().collect();
+        if found.len() > 1 {
+            let ids: Vec<&str> = found.iter().map(|image| image.id.as_str()).collect();
+            let attempted = format!("find the image of {version}");
+            return Err(BackendError::new(ErrorKind::Conflict, attempted)
+                .with_source(format!("clusters remember several: {}", ids.join(" and "))));
+        }
+        let Some(image) = found.pop() else { return Ok(false) };
+        known.images.insert(version.id.clone(), image.clone());
+        known.commits.insert(image.id, Some(version.clone()));
+        Ok(true)
     }
 
     /// `inner`, which is brought versions of the repository.
@@ -92,18 +124,38 @@ impl BuiltImages {
         self.0.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The same release, of the commit that its image was built of; as it is where that is not known.
-    async fn told(&self, release: Release) -> Release {
+    /// The same release, of the commit that its image was built of; as it is where that is not known, and the
+    /// first time that this cannot be asked until `deadline`, `trouble` has why.
+    async fn told(
+        &self,
+        release: Release,
+        (deadline, trouble): (Instant, &mut Option<String>),
+    ) -> Release {
         let image = release.version;
         self.known().releases.insert(release.id.clone(), image.clone());
         let known = self.known().commits.get(&image.id).cloned();
         let version = match known {
             Some(version) => version,
+            None if trouble.is_some() => None,
             None => {
-                let commit = self.0.registry.commit(&image.id).await;
-                let version = commit.map(|id| Version { id, name: image.name.clone() });
-                self.known().commits.insert(image.id.clone(), version.clone());
-                version
+                let asked = timeout_at(deadline, self.0.registry.commit(&image.id)).await;
+                match asked.map_err(|_| "no answer in time".to_owned()) {
+                    Ok(Ok(commit)) => {
+                        let version = commit.map(|id| Version { id, name: image.name.clone() });
+                        self.known().commits.insert(image.id.clone(), version.clone());
+                        version
+                    }
+                    // It may be asked again.
+                    failed => {
+                        let why = failed.map_or_else(
+                            |why| why,
+                            |answer| answer.err().map(|error| error.cause()).unwrap_or_default(),
+                        );
+                        *trouble =
+                            Some(format!("of which commit {image} was built is not known: {why}"));
+                        None
+                    }
+                }
             }
         };
         Release { id: release.id, version: version.unwrap_or(image) }
@@ -156,12 +208,19 @@ impl Transport for Built<dyn Transport> {
 
     async fn live(&self, target: &Target, scope: &Scope) -> Result<Live, BackendError> {
         let mut live = self.inner.live(target, scope).await?;
+        let deadline = Instant::now() + NOTE.min(scope.remaining() / 2);
+        let mut trouble = None;
         if let Some(serving) = &mut live.serving {
-            serving.release = self.images.told(serving.release.clone()).await;
+            let release = serving.release.clone();
+            serving.release = self.images.told(release, (deadline, &mut trouble)).await;
         }
         for good in &mut live.good {
-            good.release = self.images.told(good.release.clone()).await;
+            let image = good.release.version.clone();
+            self.images.known().good.insert(image.id.clone(), image);
+            let release = good.release.clone();
+            good.release = self.images.told(release, (deadline, &mut trouble)).await;
         }
+        live.notes.extend(trouble);
         Ok(live)
     }
 

@@ -116,10 +116,16 @@ impl RegistrySource {
         Ok(about)
     }
 
-    /// The commit that an image was built of, where it tells.
-    pub(crate) async fn commit(&self, id: &VersionId) -> Option<VersionId> {
-        let about = self.about(id.as_str()).await.ok()?;
-        VersionId::new(about.revision?).ok()
+    /// The commit that an image was built of, where it tells. What is gone, or tells nothing, has none.
+    ///
+    /// # Errors
+    /// Where the registry did not answer, or not us.
+    pub(crate) async fn commit(&self, id: &VersionId) -> Result<Option<VersionId>, BackendError> {
+        match self.about(id.as_str()).await {
+            Ok(about) => Ok(about.revision.and_then(|commit| VersionId::new(commit).ok())),
+            Err(error) if is_odd(error.kind()) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// How two versions stand to each other by their tags, where both are of a scheme that has an order.
@@ -226,7 +232,8 @@ impl VersionSource for RegistrySource {
             return Ok(Changes { relation: Relation::Same, commits: Vec::new() });
         }
         if let Some(commits) = &self.commits
-            && let (Some(old), Some(new)) = (self.commit(&from.id).await, self.commit(&to.id).await)
+            && let (Ok(Some(old)), Ok(Some(new))) =
+                (self.commit(&from.id).await, self.commit(&to.id).await)
         {
             let of = |id, version: &Version| Version { id, name: version.name.clone() };
             let changes = commits.changes(&of(old, from), &of(new, to)).await?;
