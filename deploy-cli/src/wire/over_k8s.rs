@@ -110,12 +110,20 @@ impl OverK8s {
     /// As [`BuiltImages::find`].
     pub(super) async fn admit(&self, version: &Version) -> Result<(), CommandError> {
         let Some(built) = &self.built else { return Ok(()) };
-        let names = minijinja::context! {
-            version => version.name.as_deref().unwrap_or(version.id.as_str()),
-            commit => version.id.as_str(),
-        };
-        let tag = phrase::filled(&built.loaded, &["image", "tag"], &built.tag, names)?;
-        Ok(built.images.find(version, &tag).await?)
+        Ok(built.images.find(version, &built.tag_of(version)?).await?)
+    }
+
+    /// The same for a version that is gone back to: the image that the clusters remember, where they were
+    /// asked and do.
+    ///
+    /// # Errors
+    /// As [`BuiltImages::recall`] and [`BuiltImages::find`].
+    pub(super) async fn admit_back(&self, version: &Version) -> Result<(), CommandError> {
+        let Some(built) = &self.built else { return Ok(()) };
+        match built.images.recall(version, &built.tag_of(version)?)? {
+            true => Ok(()),
+            false => self.admit(version).await,
+        }
     }
 
     /// What examines a cluster before a deploy.
@@ -124,6 +132,17 @@ impl OverK8s {
             Served::Workload(transport) => Arc::clone(transport) as Arc<_>,
             Served::Helm(transport) => Arc::clone(transport) as Arc<_>,
         }
+    }
+}
+
+impl Built {
+    /// How the image of `version` is called.
+    fn tag_of(&self, version: &Version) -> Result<String, CommandError> {
+        let names = minijinja::context! {
+            version => version.name.as_deref().unwrap_or(version.id.as_str()),
+            commit => version.id.as_str(),
+        };
+        phrase::filled(&self.loaded, &["image", "tag"], &self.tag, names)
     }
 }
 

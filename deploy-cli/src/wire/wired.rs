@@ -153,7 +153,8 @@ impl Wired {
         unless_signalled(admit).await
     }
 
-    /// The same for a version that is gone back to: nothing is built.
+    /// The same for a version that is gone back to: nothing is built, and of what the clusters remember, if
+    /// they were asked, no image is looked for.
     ///
     /// # Errors
     /// As [`SshTransport::admit_back`](deploy_ssh::SshTransport::admit_back).
@@ -163,7 +164,7 @@ impl Wired {
                 hosts.transport.admit_back(version).await?;
             }
             match &self.clusters {
-                Some(clusters) => clusters.admit(version).await,
+                Some(clusters) => clusters.admit_back(version).await,
                 None => Ok(()),
             }
         };

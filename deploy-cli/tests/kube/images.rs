@@ -111,3 +111,40 @@ fn a_chart_is_not_given_a_tag_that_has_moved() {
     back.says("the tag v1.0.0 was sha256:").says("when it was planned");
     stage.all_run("v1.2.0");
 }
+
+#[test]
+#[ignore = "needs a control plane (cargo xtask kube build)"]
+fn a_rollback_to_a_version_goes_to_what_was_good_wherever_its_tag_goes() {
+    let mut stage = Stage::new("cli-back", &["staging", "eqiad"]);
+    stage.deployments(1);
+    stage.configure(&format!("{WORKLOAD}{GROUPS}"));
+    let first = stage.push("v1.0.0");
+    stage.push("v1.1.0");
+    stage.deploy("v1.0.0").exits(0);
+    stage.deploy("v1.1.0").exits(0);
+    let now = moved(&stage, "v1.0.0");
+    let back = |stage: &Stage, name: &str| stage.deploy_cli(&["rollback", name, "--yes"]);
+    let all_run = |stage: &Stage, digest: &str| {
+        for cluster in ["staging", "eqiad"] {
+            assert_eq!(stage.runs(cluster), format!("{}:v1.0.0@{digest}", stage.image()));
+        }
+    };
+    back(&stage, "v1.0.0").exits(0);
+    all_run(&stage, &first);
+    stage.deploy("v1.1.0").exits(0);
+
+    // Both were good: nobody guesses.
+    stage.deploy_cli(&["deploy", "v1.0.0", "--yes", "--allow-downgrade"]).exits(0);
+    all_run(&stage, &now);
+    stage.deploy("v1.1.0").exits(0);
+    back(&stage, "v1.0.0").exits(1).says(&first).says(&now);
+    stage.all_run("v1.1.0");
+    back(&stage, &format!("v1.0.0@{now}")).exits(0);
+    all_run(&stage, &now);
+
+    // The registry is not needed for what the clusters remember.
+    stage.registry = xtask::Registry::up(false).unwrap();
+    back(&stage, "v9.9.9").exits(1);
+    back(&stage, "v1.1.0").exits(0);
+    assert!(["staging", "eqiad"].iter().all(|it| stage.runs(it).contains(":v1.1.0@")));
+}

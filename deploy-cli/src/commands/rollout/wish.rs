@@ -1,11 +1,11 @@
 //! What a person wishes for, and what it comes to.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use deploy_core::{
     backend::{BackendError, ErrorKind},
-    model::{Group, Version, VersionRef},
-    plan::{BatchSize, Goal, PlanRequest},
+    model::{Group, Version, VersionId, VersionRef},
+    plan::{BatchSize, Goal, PlanRequest, Survey},
     record::Command,
 };
 
@@ -101,8 +101,20 @@ pub(in crate::commands) async fn request(
         None => (selected(context, project, &wish.hosts, groups)?, wish.batch, wish.redeploy),
     };
     project.state.make_for_app();
-    let resolved = match adopted_name(wish) {
-        Some(name) => Some(adopted(context, project, (wired, &groups), name).await?),
+    let mut remembered = None;
+    let is_adopted = adopted_name(wish).is_some();
+    let has_clusters = groups.iter().any(|group| wired.is_of_clusters(&group.name));
+    if let Some(name) = named_back(wish).filter(|_| is_adopted || has_clusters) {
+        // What targets remember needs neither a repository nor a registry.
+        let survey = survey::ask(context, project, wired, &groups).await?;
+        if is_adopted {
+            remembered = Some(adopted(project, &survey, name)?);
+        } else if !wire::is_of_repository(&project.loaded) {
+            remembered = good_named(&survey, name)?;
+        }
+    }
+    let resolved = match remembered {
+        Some(version) => Some(version),
         None => resolved(project, wish)
             .await
             .map_err(|error| perhaps_environment(project, wish, error))?,
@@ -120,7 +132,7 @@ pub(in crate::commands) async fn request(
             wired.render(version, &groups).await?;
         }
         // Only hosts have it: nothing of it is needed here.
-        Goal::RollBackTo(_) if adopted_name(wish).is_some() => {}
+        Goal::RollBackTo(_) if is_adopted => {}
         Goal::RollBackTo(version) => {
             wired.admit_back(version).await?;
             // A host that has the version needs nothing rendered; another is told why it cannot be.
@@ -158,30 +170,49 @@ pub(in crate::commands) fn is_adopted(name: &str) -> bool {
 
 /// The name of a version that is known to hosts only, where one is to be gone back to.
 fn adopted_name(wish: &Wish) -> Option<&str> {
+    named_back(wish).filter(|name| is_adopted(name))
+}
+
+/// The name of the version that is to be gone back to, where one is named here.
+fn named_back(wish: &Wish) -> Option<&str> {
     match &wish.version {
-        Some(VersionRef::Named(name)) if wish.command == Command::Rollback => {
-            Some(name.as_str()).filter(|name| is_adopted(name))
-        }
+        Some(VersionRef::Named(name)) if wish.command == Command::Rollback => Some(name),
         _ => None,
     }
 }
 
-/// The version that was adopted under `name`, as the hosts of `groups` know it.
-async fn adopted(
-    context: &Context,
-    project: &Project,
-    (wired, groups): (&Wired, &[Group]),
-    name: &str,
-) -> Result<Version, CommandError> {
-    let survey = survey::ask(context, project, wired, groups).await?;
-    let good = survey.answers.values().flatten().flat_map(|live| &live.good);
-    let mut versions = good.map(|good| &good.release.version);
-    let found = versions.find(|version| version.name.as_deref() == Some(name));
-    found.cloned().ok_or_else(|| {
+/// The version that was adopted under `name`, as the hosts know it.
+fn adopted(project: &Project, survey: &Survey, name: &str) -> Result<Version, CommandError> {
+    good_named(survey, name)?.ok_or_else(|| {
         let options = &project.options;
         CommandError::refused(format!("{name:?}: no host has it"))
             .hint(format!("`deploy-cli status{options}` shows what is live"))
     })
+}
+
+/// The good version that targets remember by `name`, or by its id: what the name means elsewhere by now does
+/// not count. Refused where they remember several.
+fn good_named(survey: &Survey, name: &str) -> Result<Option<Version>, CommandError> {
+    let (tag, id) = match name.split_once('@') {
+        Some((tag, id)) => (tag, Some(id)),
+        None => (name, None),
+    };
+    let is_it = |version: &&Version| {
+        version.id.as_str() == name
+            || version.name.as_deref() == Some(tag) && id.is_none_or(|id| version.id.as_str() == id)
+    };
+    let good = survey.answers.values().flatten().flat_map(|live| &live.good);
+    let versions = good.map(|good| &good.release.version).filter(is_it);
+    let mut found: BTreeMap<&VersionId, &Version> = BTreeMap::new();
+    for version in versions {
+        found.entry(&version.id).or_insert(version);
+    }
+    if found.len() > 1 {
+        let ids: Vec<&str> = found.keys().map(|id| id.as_str()).collect();
+        let problem = format!("{name:?} was more than one good version: {}", ids.join(" and "));
+        return Err(CommandError::refused(problem).hint("name the one that is meant by that"));
+    }
+    Ok(found.into_values().next().cloned())
 }
 
 /// The hosts that a saved plan was asked for, as far as they are configured.
