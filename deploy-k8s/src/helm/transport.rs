@@ -198,9 +198,6 @@ impl Transport for HelmTransport {
     ) -> Result<(), BackendError> {
         let Some(to) = &change.to else { return Ok(()) };
         let attempted = format!("fetch {:?} to {target}", to.to_string());
-        if let Some(tags) = &self.tags {
-            tags.demand(&self.image, to, scope, &attempted).await?;
-        }
         self.hold(target, scope, &attempted).await?;
         let place = self.place(target)?;
         let client = place.cluster.client(scope).await?;
@@ -210,6 +207,9 @@ impl Transport for HelmTransport {
         let known = (&running, &stored.record);
         // What does not render, and what the cluster would refuse, is told now.
         if self.way((target, place), &client, known, to, scope, &attempted).await? == Way::Upgrade {
+            if let Some(tags) = &self.tags {
+                tags.demand(&self.image, to, scope, &attempted).await?;
+            }
             self.apply((target, place), to, true, scope, &attempted).await?;
         }
         let whole = self.served(target, &running, &stored.record)?;

@@ -61,7 +61,8 @@ impl HelmTransport {
         if way == Way::Stay {
             return Ok(());
         }
-        if let (Some(to), Some(tags)) = (to, &self.tags) {
+        // A revision that was good is gone back to whatever its tag means by now.
+        if let (Some(to), Some(tags), Way::Upgrade) = (to, &self.tags, way) {
             tags.demand_last((target, &self.image), to, scope, attempted).await?;
         }
         self.begin((place, to), (&running, &record), way, scope, attempted).await?;
