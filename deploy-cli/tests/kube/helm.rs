@@ -74,6 +74,9 @@ fn a_chart_is_given_the_tag_in_every_cluster_and_goes_back_in_all() {
     stage.deploy("v1.1.0").exits(0);
     stage.all_run("v1.1.0");
     stage.deploy("v1.1.0").exits(0).says("2 unchanged");
+    // The way back is the revision, and not what today's chart would make of it.
+    let back = stage.deploy_cli(&["plan", "previous"]).exits(0);
+    back.says("Secret/mathoid, will change").says(":v1.0.0");
 
     stage.kubelet.show(":v1.2.0", PodLook::Crashing);
     stage.deploy("v1.2.0").exits(3).says("main has crashed 3 times: exit code 2");

@@ -6,6 +6,7 @@
 
 mod access;
 mod charts;
+mod checks;
 mod deployers;
 mod helm;
 mod images;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use deploy_core::{
-    backend::{BackendError, Discard, ErrorKind, FileDiff, Preview, Scope},
+    backend::{BackendError, Discard, ErrorKind, FileDiff, Preview, Scope, Transport},
     model::{Release, Target},
     plan::{Change, Work},
 };
@@ -13,7 +13,8 @@ use kube::Client;
 use super::{
     history::{self, Content, History},
     place::HelmPlace,
-    transport::HelmTransport,
+    running::Running,
+    transport::{HelmTransport, Way},
 };
 use crate::{
     failure::Effect,
@@ -44,20 +45,42 @@ impl Preview for HelmTransport {
         let asked = Asked { place, scope, attempted: &attempted };
         let content = content(&client, &history, &asked);
         let rendered = async {
-            let Some(to) = &change.to else { return Ok(String::new()) };
-            self.rendered((target, to), history.deployed().is_some(), version, &asked).await
+            let Some(to) = &change.to else { return Ok(Rendered::Text(String::new())) };
+            if let Some(earlier) = self.earlier((&client, target), to, &asked).await? {
+                return Ok(Rendered::Revision(earlier));
+            }
+            let is_upgrade = history.deployed().is_some();
+            self.rendered((target, to), is_upgrade, version, &asked).await.map(Rendered::Text)
         };
         let (content, rendered) = tokio::join!(content, rendered);
         let (deployed, old_hooks) = content?.objects(&asked)?;
         let known: Vec<&Object> = deployed.iter().chain(&old_hooks).collect();
         let rendered = rendered.map_err(|error| discreet(&error, &known))?;
-        let rendered = asked.read(&rendered)?;
-        let (hooks, rendered) = rendered.into_iter().partition(|object| object.hook().is_some());
+        let (rendered, hooks) = rendered.objects(&asked)?;
         let look = Look { client, scope: scope.clone(), places: place.cluster.looks() };
         let seen = look.see(deployed, rendered).await?;
         let mut report = Report::of(&seen, &place.namespace);
         add_hooks(&mut report, &old_hooks, &hooks, &place.namespace);
         Ok(report.finish())
+    }
+}
+
+/// What there will be: what the chart is rendered to, or a revision that is gone back to.
+enum Rendered {
+    Text(String),
+    Revision(Content),
+}
+
+impl Rendered {
+    /// The objects, and the hooks.
+    fn objects(self, asked: &Asked<'_>) -> Result<(Vec<Object>, Vec<Object>), BackendError> {
+        match self {
+            Self::Revision(content) => content.objects(asked),
+            Self::Text(text) => {
+                let objects = asked.read(&text)?.into_iter();
+                Ok(objects.partition(|object| object.hook().is_none()))
+            }
+        }
     }
 }
 
@@ -88,6 +111,29 @@ impl Content {
 }
 
 impl HelmTransport {
+    /// The revision that `to` is gone back to, where today's chart would make something else of it.
+    async fn earlier(
+        &self,
+        (client, target): (&Client, &Target),
+        to: &Release,
+        asked: &Asked<'_>,
+    ) -> Result<Option<Content>, BackendError> {
+        let Asked { place, scope, attempted } = asked;
+        if self.release(target, &to.version)?.id == to.id {
+            return Ok(None);
+        }
+        let running = Running::read(client, place, scope, attempted).await?;
+        let stored = self.record(client, place).read(scope, attempted).await?;
+        let known = (&running, &stored.record);
+        match self.way((target, place), client, known, to, scope, attempted).await? {
+            Way::Rollback(number) => {
+                let release = (place.namespace.as_str(), place.release.as_str());
+                history::content(client, release, number, scope, attempted).await.map(Some)
+            }
+            Way::Upgrade | Way::Uninstall | Way::Stay => Ok(None),
+        }
+    }
+
     /// What the chart is with the version of `to`, without asking the cluster.
     async fn rendered(
         &self,

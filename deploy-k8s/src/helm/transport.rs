@@ -210,7 +210,8 @@ impl Transport for HelmTransport {
             if let Some(tags) = &self.tags {
                 tags.demand(&self.image, to, scope, &attempted).await?;
             }
-            self.apply((target, place), to, true, scope, &attempted).await?;
+            let rendered = self.apply((target, place), to, true, scope, &attempted).await?;
+            self.demand_image(&rendered, to, &attempted)?;
         }
         let whole = self.served(target, &running, &stored.record)?;
         let found = whole.as_ref().map(|whole| served::found(whole, &running)).transpose()?;

@@ -45,12 +45,17 @@ impl HelmTransport {
         let at = (target, place);
         match place.chart.maker() {
             Maker::Helm { .. } => {
-                let description = running::description(to, scope);
                 let mut words: Vec<String> =
                     ["upgrade", "--install", &place.release].map(str::to_owned).into();
                 words.extend(place.chart.words(file.path()));
-                words.extend(["--description".to_owned(), description]);
-                words.extend(dry_run.then(|| "--dry-run".to_owned()));
+                // helm shows what is rendered only of a dry run that has its own description.
+                match dry_run {
+                    true => words.push("--dry-run".to_owned()),
+                    false => {
+                        let description = running::description(to, scope);
+                        words.extend(["--description".to_owned(), description]);
+                    }
+                }
                 self.helm.run(at, &words, effect, scope, attempted).await
             }
             Maker::Helmfile { file: state, environment } => {
@@ -63,6 +68,28 @@ impl HelmTransport {
                 self.helm.run_helmfile(at, &words, effect, scope, attempted).await
             }
         }
+    }
+
+    /// Makes sure that the tag has come to be an image's in what was rendered: else nothing would be deployed,
+    /// and what runs already would be found well.
+    ///
+    /// # Errors
+    /// `Rejected` when it has not.
+    pub(super) fn demand_image(
+        &self,
+        rendered: &str,
+        to: &Release,
+        attempted: &str,
+    ) -> Result<(), BackendError> {
+        let tag = self.tag(to, attempted)?;
+        if has_image(rendered, &tag) {
+            return Ok(());
+        }
+        Err(BackendError::new(ErrorKind::Rejected, attempted)
+            .with_source(format!("the chart renders to no image with the tag {tag}"))
+            .with_hint(
+                "`tag` in [helm] has to be the key of the values that the image's tag is made of",
+            ))
     }
 
     pub(super) fn tag(&self, to: &Release, attempted: &str) -> Result<String, BackendError> {
@@ -137,6 +164,19 @@ impl HelmTransport {
     }
 }
 
+/// Whether one of the images in manifests has this tag.
+fn has_image(rendered: &str, tag: &str) -> bool {
+    let images = rendered.lines().filter_map(|line| {
+        let line = line.trim_start().trim_start_matches("- ").trim_start();
+        line.strip_prefix("image:").or_else(|| line.strip_prefix("\"image\":"))
+    });
+    let quotes = ['"', '\'', ',', '}'];
+    images.map(|image| image.trim().trim_matches(quotes)).any(|image| {
+        let name = image.split('@').next().unwrap_or_default();
+        name.rsplit_once(':').is_some_and(|(_, of)| of == tag)
+    })
+}
+
 /// The command line of helmfile (its sources, 1.x), global flags first. The tag comes as a
 /// file of values: with `--set`, `1.10` would be a number.
 fn helmfile_words(
@@ -151,4 +191,18 @@ fn helmfile_words(
     words.extend([command.to_owned(), "--skip-deps".to_owned()]);
     words.extend(["--values".to_owned(), tag_file.display().to_string()]);
     words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_image_is_known_by_its_tag() {
+        let text = "spec:\n  containers:\n  - image: \"r:5000/app:v2\"\n  - name: x\n    image: side:v1@sha256:aa\n";
+        assert!(has_image(text, "v2") && has_image(text, "v1"));
+        assert!(
+            !has_image(text, "v") && !has_image(text, "5000/app") && !has_image("tag: v2", "v2")
+        );
+    }
 }
