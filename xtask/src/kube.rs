@@ -20,7 +20,7 @@ mod program;
 
 use std::{
     fs,
-    net::TcpListener,
+    net::{TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::Command,
     thread,
@@ -225,6 +225,13 @@ impl Kube {
     /// Stops its API server as by a crash. [`start_api`](Self::start_api) brings it back.
     pub fn kill_api(&self) {
         self.kill("kube-apiserver");
+        // Whoever connects while it dies is told of that, and not that nobody is there.
+        for _ in 0..100 {
+            if TcpStream::connect(("127.0.0.1", self.port)).is_err() {
+                return;
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// Makes its API server stand still, connections and all; `false` lets it go on.
