@@ -1,6 +1,6 @@
 //! From `[values]` to the repository that names what runs.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use deploy_core::{backend::Transport, model::Target};
 use deploy_k8s::{
@@ -62,10 +62,22 @@ pub(super) fn around(inner: Arc<dyn Transport>, values: Option<&Values>) -> Arc<
     }
 }
 
+/// A remote as git takes it wherever it stands: a relative path is meant from `directory`.
+fn whole(remote: &str, directory: &Path) -> String {
+    let first = remote.split('/').next().unwrap_or_default();
+    let is_path = !first.contains(':') && !first.starts_with('~');
+    if is_path { directory.join(remote).to_string_lossy().into_owned() } else { remote.to_owned() }
+}
+
 fn options(project: &Project, section: &ValuesSection) -> Result<ValuesOptions, CommandError> {
     let loaded = &project.loaded;
-    let named = || project.repo.remote_url(&git_source(project, true).options().remote);
-    let remote = section.remote.clone().or_else(named).ok_or_else(|| {
+    // The cache lies elsewhere: what is meant from here has to be whole.
+    let written = section.remote.as_ref().map(|remote| whole(remote, loaded.directory()));
+    let named = || {
+        let remote = project.repo.remote_url(&git_source(project, true).options().remote)?;
+        Some(whole(&remote, &project.repo.top))
+    };
+    let remote = written.or_else(named).ok_or_else(|| {
         let problem = "needs `remote`: this repository has none";
         CommandError::from(loaded.refuse(&["values"], problem))
     })?;
@@ -80,4 +92,19 @@ fn options(project: &Project, section: &ValuesSection) -> Result<ValuesOptions, 
     // The state may be shared, and what a user's git keeps is theirs.
     let cache = project.state.of_app().join(format!("values-{}.git", nix::unistd::geteuid()));
     Ok(ValuesOptions { remote, branch: section.branch.clone(), publish, cache, author })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_relative_path_depends_on_where_one_stands() {
+        let of = |remote: &str| whole(remote, Path::new("/srv/repo"));
+        assert_eq!(of("../origin.git"), "/srv/repo/../origin.git");
+        assert_eq!(of("/srv/origin.git"), "/srv/origin.git");
+        for remote in ["https://h/x.git", "ssh://h/x", "git@h:x.git", "h:x", "~ann/x.git"] {
+            assert_eq!(of(remote), remote);
+        }
+    }
 }

@@ -11,6 +11,7 @@ mod configuration;
 mod deploys;
 mod doctor;
 mod fetching;
+mod hiera;
 mod hostile;
 mod inert;
 mod left;

@@ -14,6 +14,7 @@ mod lock;
 mod mixed;
 #[path = "../fleet/ran.rs"]
 mod ran;
+mod review;
 mod running;
 mod stage;
 mod torn;
