@@ -141,15 +141,14 @@ async fn execute(
             return Err(BackendError::new(ErrorKind::Cancelled, attempted));
         }
     };
-    if !output.stderr.is_empty() {
-        scope.output.write(target, scope.stage, Stream::Stderr, &output.stderr);
+    let complaint = discreet(&String::from_utf8_lossy(&output.stderr));
+    if !complaint.is_empty() {
+        scope.output.write(target, scope.stage, Stream::Stderr, complaint.as_bytes());
     }
     match output.status.code() {
         Some(0) => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
-        Some(NO_PROGRAM) if effect == Effect::Changes => Err(failed(&told(&output.stderr))),
-        _ => {
-            Err(BackendError::new(ErrorKind::Rejected, attempted).with_source(told(&output.stderr)))
-        }
+        Some(NO_PROGRAM) if effect == Effect::Changes => Err(failed(&told(&complaint))),
+        _ => Err(BackendError::new(ErrorKind::Rejected, attempted).with_source(told(&complaint))),
     }
 }
 
@@ -167,10 +166,22 @@ fn watched(command: &Command) -> Command {
     watched
 }
 
+/// What helm says without what it quotes of values and of manifests, which may be secret: YAML's own errors quote
+/// values (cannot unmarshal !!str `…`), and API servers the bytes around what they do not understand.
+fn discreet(said: &str) -> String {
+    let line = |line: &str| {
+        let line = line.split("error found in #").next().unwrap_or_default();
+        let parts = line.split('`').enumerate();
+        let parts: Vec<&str> =
+            parts.map(|(at, part)| if at % 2 == 0 { part } else { "…" }).collect();
+        parts.join("`")
+    };
+    said.lines().map(|it| line(it) + "\n").collect()
+}
+
 /// Its complaint, without its warnings.
-fn told(stderr: &[u8]) -> String {
-    let text = String::from_utf8_lossy(stderr);
-    let lines = text.lines().map(str::trim);
+fn told(complaint: &str) -> String {
+    let lines = complaint.lines().map(str::trim);
     let mut told = lines
         .filter(|line| !line.is_empty() && !line.starts_with("WARNING"))
         .collect::<Vec<_>>()
@@ -179,4 +190,21 @@ fn told(stderr: &[u8]) -> String {
         told.truncate(end);
     }
     if told.is_empty() { "helm failed".to_owned() } else { told }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_helm_quotes_is_not_told() {
+        let said = "Error: UPGRADE FAILED: yaml: cannot unmarshal !!str `hunter2` into int\n\
+                    Error: Secret in version \"v1\" cannot be handled: ReadString: expects \\\", error found in \
+                    #10 byte of ...|: hunter2},|..., bigger context ...|{\"token\": hunter2}|...\n";
+        let told = discreet(said);
+        assert!(!told.contains("hunter2"), "{told}");
+        assert!(told.contains("cannot unmarshal !!str `…` into int"), "{told}");
+        assert!(told.contains("cannot be handled"), "{told}");
+        assert_eq!(discreet(""), "");
+    }
 }
